@@ -23,9 +23,9 @@ PATIENCE = 5.0  # seconds between asking and killing
 class Guard:
     """The supervisor's end of the pipe."""
 
-    def __init__(self, *, keep_open: tuple[int, ...] = ()) -> None:
+    def __init__(self, *, keep_open: tuple[int, ...] = (), patience: float = PATIENCE) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "devstack.guard", str(os.getpid())],
+            [sys.executable, "-m", "devstack.guard", str(os.getpid()), str(patience)],
             stdin=subprocess.PIPE,
             start_new_session=True,
             pass_fds=keep_open,
@@ -64,7 +64,7 @@ class Guard:
             self._process.stdin.flush()
 
 
-def main(parent: int) -> None:
+def main(parent: int, patience: float) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     watched: dict[int, int] = {}
@@ -88,16 +88,16 @@ def main(parent: int) -> None:
                 watched.pop(int(rest), None)
             else:
                 directories.append(Path(rest))
-    end_groups(watched)
+    end_groups(watched, patience)
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def end_groups(watched: dict[int, int]) -> None:
+def end_groups(watched: dict[int, int], patience: float) -> None:
     """Every child leads a session of its own, so its process id names the group with its children."""
     for pid, stop_signal in watched.items():
         signal_group(pid, stop_signal, leader_only=True)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline and any(signal_group(pid, 0) for pid in watched):
         time.sleep(0.05)
     for pid in watched:
@@ -119,4 +119,4 @@ def signal_group(pid: int, number: int, *, leader_only: bool = False) -> bool:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), float(sys.argv[2]))

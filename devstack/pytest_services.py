@@ -56,7 +56,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         report for report in terminalreporter.getreports("skipped") if _NO_BROWSER in str(report.longrepr)
     ]
     if skipped:
-        terminalreporter.write_line(f"{len(skipped)} browser tests were skipped. {_NO_BROWSER}", yellow=True)
+        terminalreporter.write_line(f"Browser tests skipped: {len(skipped)}. {_NO_BROWSER}", yellow=True)
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ class Supervisor:
             self._wait_until_ready(ready)
             announce(prepared)
             while True:
-                self._pump(1.0)
+                self._pump(0.25)
                 self._raise_if_one_ended()
         except KeyboardInterrupt:
             return 0
