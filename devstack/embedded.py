@@ -28,6 +28,7 @@ class Embedded:
         guard: Guard,
         throwaway: bool = False,
     ) -> None:
+        self.home = home
         self.children: list[Child] = []
         self.urls: dict[str, str] = {}
         self._postgres = Postgres(home, sockets, account=account, guard=guard, throwaway=throwaway)

@@ -19,8 +19,6 @@ from pathlib import Path
 from devstack.console import DevstackError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# Of the checkout, so that two checkouts on one machine never share data or sockets.
-_KEY = hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:8]
 # A socket's path may have about 104 bytes; a temporary directory by name (macOS) or in $TMPDIR is too long
 # for that.
 _SHORT = Path("/tmp")
@@ -71,13 +69,18 @@ def var_dir() -> Path:
     return Path(os.environ.get("ANBAN_VAR_DIR") or REPOSITORY / "var")
 
 
+def _key() -> str:
+    """Two checkouts (or two var directories) on one machine never share data or sockets."""
+    return hashlib.sha256(str(var_dir().resolve()).encode()).hexdigest()[:8]
+
+
 def data_home(account: Account | None) -> Path:
     """Where the servers' data lies: in var/, or under /var/lib when the account cannot enter var/."""
     var = var_dir()
     var.mkdir(parents=True, exist_ok=True)
     if reachable(var, account):
         return var
-    home = Path("/var/lib/anban") / _KEY
+    home = Path("/var/lib/anban") / _key()
     home.mkdir(parents=True, exist_ok=True)
     return home
 
@@ -96,21 +99,25 @@ def private_dir(path: Path, account: Account | None) -> Path:
 
 
 def socket_dir(account: Account | None) -> Path:
-    return private_dir(_SHORT / f"anban-{os.geteuid()}-{_KEY}", account)
+    return private_dir(_SHORT / f"anban-{os.geteuid()}-{_key()}", account)
 
 
-def reachable_programs(root: Path, programs: Path, home: Path, account: Account | None) -> Path:
-    """`programs` (inside `root`), or a copy beside the data when the account cannot execute it there."""
+def reachable_programs(programs: Path, home: Path, account: Account | None) -> Path:
+    """`programs`, or a copy beside the data when the account cannot execute what lies in the checkout."""
     if reachable(programs, account):
         return programs
+    package = next(parent for parent in programs.parents if parent.parent.name == "site-packages")
     # Size and time name the copy, so that an upgraded package is copied anew.
     found = programs.stat()
-    copy = home / "programs" / f"{root.name}-{found.st_size:x}-{int(found.st_mtime):x}"
+    copy = home / "programs" / f"{package.name}-{found.st_size:x}-{int(found.st_mtime):x}"
     if not copy.exists():
         unfinished = copy.with_suffix(f".{os.getpid()}")
-        shutil.copytree(root, unfinished, symlinks=True)
+        # Wheels keep shared libraries in a second directory, which the programs find by its relative place.
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, unfinished / part.name, symlinks=True)
         unfinished.rename(copy)
-    return copy / programs.relative_to(root)
+    return copy / programs.relative_to(package.parent)
 
 
 def claim(path: Path, patience: float = 20.0) -> int:

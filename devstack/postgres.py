@@ -52,8 +52,7 @@ class Postgres:
 
     def start(self) -> Child:
         self._take_over_data()
-        found = find_programs()
-        programs = reachable_programs(found.parent, found, self._home, self._account)
+        programs = reachable_programs(find_programs(), self._home, self._account)
         version = major_version(programs)
         self._check_version(version)
         if not (self.data / "PG_VERSION").exists():

@@ -190,7 +190,10 @@ class Supervisor:
     def _raise_if_one_ended(self) -> None:
         for server in self._servers.children:
             if server.status is not None:
-                raise _Ended(f"{server.name} ended by itself; its log is under {var_dir()}.", server.status)
+                raise _Ended(
+                    f"{server.name} ended by itself; see {server.name}.log in {self._servers.home}.",
+                    server.status,
+                )
         for running in self._running:
             if (status := running.child.status) is not None:
                 self._pump(0)

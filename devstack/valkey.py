@@ -27,8 +27,7 @@ class Valkey:
         return f"unix://{self._socket}"
 
     def start(self) -> Child:
-        binary = get_binary_path()
-        program = reachable_programs(binary.parent, binary, self._home, self._account)
+        program = reachable_programs(get_binary_path(), self._home, self._account)
         with self._log.open("wb") as log:
             child = Child(
                 "valkey",

@@ -61,9 +61,7 @@ def without_browser(**env: str) -> dict[str, str]:
 
 def test_without_a_browser_its_tests_are_skipped_with_one_clear_line(browser_test: Path) -> None:
     output, _ = start_pytest(browser_test, **without_browser()).communicate(timeout=60)
-    assert (
-        "Browser tests skipped: 1. No Chromium found: install one or set CHROMIUM to its path." in output
-    )
+    assert "Browser tests skipped: 1. No Chromium found: install one or set CHROMIUM to its path." in output
     assert "1 skipped" in output
 
 
