@@ -1,0 +1,153 @@
+"""Account pages that allauth does not have: what is still needed, and settings."""
+
+from typing import cast
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+from django.views.i18n import set_language as django_set_language
+
+from accounts import care as account_care
+from accounts import keyring, preferences
+from accounts.age import AgeBand
+from accounts.care import ContactDetails
+from accounts.forms import AccountForm, CareForm, SettingsForm
+from accounts.models import User
+from accounts.staff import has_second_step
+from guardians import contacts, links
+from guardians.limits import effective_policy
+from guardians.models import EmergencyContact, Guardianship
+
+
+@login_required
+@require_safe
+def next_step(request: HttpRequest) -> HttpResponse:
+    """Where a login leads: to what the account still lacks, else to the companions."""
+    policy = effective_policy(_user(request), timezone.now())
+    return redirect("care" if policy.missing else settings.LOGIN_REDIRECT_URL)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def care(request: HttpRequest) -> HttpResponse:
+    """The second step of sign-up, and later the page to change what was given there."""
+    user, now = _user(request), timezone.now()
+    policy = effective_policy(user, now)
+    if policy.missing in ("birth_date", "agreement"):
+        return _complete_account(request, user)
+    return _guardian(request, user) if policy.is_minor else _contact(request, user)
+
+
+def _complete_account(request: HttpRequest, user: User) -> HttpResponse:
+    form = AccountForm(request.POST or None, user=user)
+    if form.is_valid():
+        account_care.complete_account(
+            user, birth_date=form.cleaned_data.get("birth_date"), now=timezone.now()
+        )
+        return redirect("care")
+    return render(request, "accounts/care.html", {"form": form, "step": "account"})
+
+
+def _guardian(request: HttpRequest, user: User) -> HttpResponse:
+    link = links.current(user)
+    details = _open(link) if link else None
+    active = link is not None and link.state == Guardianship.State.ACTIVE
+    form = None
+    if not active:
+        form = CareForm(
+            request.POST or None, user=user, minor=True, suggest_simple=False, initial=_initial(details)
+        )
+        if form.is_valid():
+            links.invite(user, form.details, actor=user.pk, now=timezone.now())
+            return redirect("care")
+    return render(
+        request,
+        "accounts/care.html",
+        {"form": form, "step": "guardian", "details": details, "consented": active},
+    )
+
+
+def _contact(request: HttpRequest, user: User) -> HttpResponse:
+    given = contacts.of(user)
+    present = given[0] if given else None
+    details = _open(present) if present else None
+    suggest_simple = user.age_band is AgeBand.ELDER and not user.simple_mode
+    form = CareForm(
+        request.POST or None, user=user, minor=False, suggest_simple=suggest_simple, initial=_initial(details)
+    )
+    if form.is_valid():
+        now = timezone.now()
+        contacts.add(user, form.details, actor=user.pk, now=now, instead_of=present)
+        if form.cleaned_data.get("simple_mode"):
+            preferences.change(user, simple_mode=True)
+        messages.success(request, _("Your emergency contact is saved."))
+        return redirect("settings" if present else "account_next")
+    return render(request, "accounts/care.html", {"form": form, "step": "contact", "details": details})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def settings_page(request: HttpRequest) -> HttpResponse:
+    user = _user(request)
+    form = SettingsForm(request.POST or None, instance=user)
+    if request.method == "POST" and form.is_valid():
+        # The form has already written into its instance; the stored values decide what has changed.
+        preferences.change(User.objects.get(pk=user.pk), **form.cleaned_data)
+        with translation.override(form.cleaned_data["language"]):
+            messages.success(request, _("Your settings are saved."))
+        response = redirect("settings")
+        response.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME, form.cleaned_data["language"], max_age=365 * 24 * 3600
+        )
+        return response
+    minor = user.age_band is not None and user.age_band.is_minor
+    link = links.current(user) if minor else None
+    return render(
+        request,
+        "accounts/settings.html",
+        {
+            "form": form,
+            "is_minor": minor,
+            "guardian": _open(link) if link else None,
+            "guardian_active": link is not None and link.state == Guardianship.State.ACTIVE,
+            "staff_second_step": user.is_staff and has_second_step(user),
+            "contacts": [] if minor else [_open(contact) for contact in contacts.of(user)],
+        },
+    )
+
+
+def set_language(request: HttpRequest) -> HttpResponseBase:
+    """Django's view, which sets the cookie; who is logged in finds the choice on other devices too."""
+    response = django_set_language(request)
+    chosen = request.POST.get("language", "")
+    if isinstance(request.user, User) and chosen in dict(settings.LANGUAGES):
+        preferences.change(request.user, language=chosen)
+    return response
+
+
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)  # behind login_required
+
+
+def _open(row: Guardianship | EmergencyContact) -> ContactDetails | None:
+    """None when the text does not open any more: the page then asks for it again instead of failing."""
+    try:
+        return links.open_details(row) if isinstance(row, Guardianship) else contacts.open_details(row)
+    except keyring.KeyringError:
+        return None
+
+
+def _initial(details: ContactDetails | None) -> dict[str, str]:
+    if details is None:
+        return {}
+    return {
+        "name": details.name,
+        "relation": details.relation,
+        "email": details.email,
+        "phone": details.phone,
+    }
