@@ -105,6 +105,8 @@ def main() -> int:
     except DevstackError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # during `exec`; the run ends in order by itself
+        return 130
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ and no list needs an index option.
 import argparse
 import hashlib
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -70,6 +71,10 @@ def _uv(*arguments: str) -> None:
     env = dict(os.environ)
     if links := env.get("PIP_FIND_LINKS"):
         env["UV_FIND_LINKS"] = links.replace(" ", ",")  # pip separates by spaces
+    store = ssl.get_default_verify_paths()
+    if store.cafile or store.capath:
+        # The certificates this machine trusts, like pip: a company's proxy is signed by the company.
+        env.setdefault("UV_SYSTEM_CERTS", "1")
     _call(
         [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(PYTHON), *arguments], env=env
     )

@@ -57,7 +57,9 @@ class Embedded:
 
 def kept_servers(guard: Guard, given: Mapping[str, str]) -> Embedded:
     account = unprivileged_account()
-    return Embedded(data_home(account), socket_dir(account), given=given, account=account, guard=guard)
+    sockets = socket_dir(account)
+    guard.remove_at_end(sockets)
+    return Embedded(data_home(account), sockets, given=given, account=account, guard=guard)
 
 
 def urls_of_running() -> dict[str, str]:
