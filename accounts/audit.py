@@ -1,0 +1,36 @@
+"""The audit log: an explicit call with a registered action. Ids and codes only, never text or names."""
+
+import uuid
+from typing import Any
+
+from accounts.models import AuditEntry
+
+ACTIONS = frozenset(
+    {
+        "account.created",
+        "account.care_completed",
+        "account.sessions_revoked",
+        "notice.acknowledged",
+        "conversation.ended",
+        "persona.submitted",
+        "persona.published",
+        "persona.refused",
+        "sanction.imposed",
+        "sanction.lifted",
+        "keyring.rewrapped",
+    }
+)
+
+
+def record(
+    action: str,
+    *,
+    actor: uuid.UUID | None,
+    subject: uuid.UUID | None = None,
+    target: str = "",
+    **data: Any,
+) -> None:
+    """Write one entry in the caller's transaction, so that act and entry stand or fall together."""
+    if action not in ACTIONS:
+        raise ValueError(f"unregistered audit action {action!r}")
+    AuditEntry.objects.create(action=action, actor=actor, subject=subject, target=target, data=data)

@@ -1,0 +1,162 @@
+"""The door to conversations, and the gates of a turn. One condition a line, default deny."""
+
+import datetime as dt
+import hashlib
+import uuid
+from dataclasses import dataclass
+
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import EventCounter, Notice, User
+from companion import personas
+from companion.models import Conversation
+from companion.personas import NotFound
+from guardians.limits import EffectivePolicy, effective_policy
+from safety.sanctions import in_force
+
+
+class SessionEnded(Exception):
+    """The login behind a socket is over: logged out, password changed, banned."""
+
+
+Login = tuple[uuid.UUID, int, str]  # person, session generation, session key
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The person behind a socket and what they may do, as read at `policy_generation`."""
+
+    user_id: uuid.UUID
+    session_key: str
+    session_generation: int
+    policy_generation: int
+    policy: EffectivePolicy
+    sanction: str  # "" or the kind in force
+    time_zone: str
+    notice_acknowledged: bool
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a turn may not happen. `code` names the sentence; `link` the URL name of the next step."""
+
+    code: str
+    link: str = ""
+
+
+def load_actor(user_id: uuid.UUID, session_key: str, now: dt.datetime) -> Actor:
+    """Read a person's rights. Raises SessionEnded when the account or the login is gone."""
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None or not _session_alive(session_key):
+        raise SessionEnded
+    sanction = in_force(user.pk, now)
+    return Actor(
+        user_id=user.pk,
+        session_key=session_key,
+        session_generation=user.session_generation,
+        policy_generation=user.policy_generation,
+        policy=effective_policy(user, now),
+        sanction=sanction.kind if sanction else "",
+        time_zone=user.time_zone,
+        notice_acknowledged=notice_acknowledged(user.pk, session_key),
+    )
+
+
+def refresh(actor: Actor, now: dt.datetime) -> Actor:
+    """Check the login and the generations with one query (threat T19); read the rights again when they changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT u.session_generation, u.policy_generation FROM accounts_user u WHERE u.id = %s AND u.is_active "
+            "AND EXISTS (SELECT 1 FROM django_session s WHERE s.session_key = %s AND s.expire_date > %s)",
+            [actor.user_id, actor.session_key, now],
+        )
+        row = cursor.fetchone()
+    if row is None or row[0] != actor.session_generation:
+        raise SessionEnded
+    return actor if row[1] == actor.policy_generation else load_actor(actor.user_id, actor.session_key, now)
+
+
+def look_over(logins: set[Login]) -> tuple[set[Login], dict[uuid.UUID, int]]:
+    """Which of these logins are over, and everybody's newest event; three queries for any number of sockets."""
+    people = {login[0] for login in logins}
+    users = dict(User.objects.filter(pk__in=people, is_active=True).values_list("pk", "session_generation"))
+    keys = set(
+        Session.objects.filter(
+            session_key__in={login[2] for login in logins}, expire_date__gt=timezone.now()
+        ).values_list("session_key", flat=True)
+    )
+    newest = dict(EventCounter.objects.filter(pk__in=people).values_list("pk", "last"))
+    return {login for login in logins if users.get(login[0]) != login[1] or login[2] not in keys}, newest
+
+
+def access_conversation(user_id: uuid.UUID, public_id: uuid.UUID) -> Conversation:
+    """A person's own conversation with its persona. Raises NotFound."""
+    conversation = (
+        Conversation.objects.select_related("persona").filter(user_id=user_id, public_id=public_id).first()
+    )
+    if conversation is None:
+        raise NotFound
+    return conversation
+
+
+def account_gate(actor: Actor) -> Refusal | None:
+    """May this account talk at all? Sanction, then age, agreement, guardian, consent or contact."""
+    if actor.sanction:
+        return Refusal("sanction", "settings")
+    if actor.policy.missing:
+        return Refusal(actor.policy.missing, "care")
+    return None
+
+
+def gate(actor: Actor, conversation: Conversation) -> Refusal | None:
+    """May the next turn happen in this conversation? Limits and a human in charge are decided in the turn itself."""
+    refusal = account_gate(actor)
+    if refusal:
+        return refusal
+    if not actor.notice_acknowledged:
+        return Refusal("notice")
+    if not personas.may_talk(actor.policy, conversation.persona):
+        return Refusal("persona", "gallery")
+    if conversation.ended_at is not None:
+        return Refusal("left")
+    return None
+
+
+def state_of(conversation: Conversation) -> str:
+    """open, left (by the person) or human (somebody of the team is in charge)."""
+    if conversation.ended_at is not None:
+        return "left"
+    return "human" if conversation.ai_muted_at is not None else "open"
+
+
+def session_digest(session_key: str) -> str:
+    return hashlib.sha256(session_key.encode()).hexdigest()
+
+
+NOTICE_VERSION = "2026-11"
+
+
+def show_notice(user_id: uuid.UUID, session_key: str) -> Notice:
+    """The record that the notice "this is AI" was shown in this login; made the first time."""
+    notice, _created = Notice.objects.get_or_create(
+        user_id=user_id,
+        session_digest=session_digest(session_key),
+        kind=Notice.Kind.AI,
+        defaults={"version": NOTICE_VERSION},
+    )
+    return notice
+
+
+def notice_acknowledged(user_id: uuid.UUID, session_key: str) -> bool:
+    return Notice.objects.filter(
+        user_id=user_id,
+        session_digest=session_digest(session_key),
+        kind=Notice.Kind.AI,
+        acknowledged_at__isnull=False,
+    ).exists()
+
+
+def _session_alive(session_key: str) -> bool:
+    return Session.objects.filter(session_key=session_key, expire_date__gt=timezone.now()).exists()

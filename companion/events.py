@@ -1,0 +1,247 @@
+"""Frames of the chat socket: typed dictionaries with a literal `kind`, documented in docs/protocol.md.
+
+Durable frames are built from event rows and the messages they name, so a replay gives what was given live.
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NotRequired, TypedDict
+
+from django.template.loader import render_to_string
+from django.utils import translation
+from safety.resources import help_lines
+
+from accounts.models import Event
+from accounts.realtime import NewEvent
+from companion import markdown, sentences
+from companion.models import Message
+
+
+class MessageFrame(TypedDict):
+    """A message as the page shows it; `html` is safe and in the reader's language."""
+
+    id: str
+    client_id: str | None
+    author: str
+    state: str
+    code: str
+    html: str
+    note: str  # why the reply did not end by itself; "" for an ordinary one
+    at: str
+    ai_generated: bool
+
+
+class Ready(TypedDict):
+    kind: Literal["ready"]
+    conversation: str
+    event: int
+    state: Literal["open", "left", "human"]
+    notice_required: bool
+    reply: dict[str, str] | None
+
+
+class MessageCreated(TypedDict):
+    kind: Literal["message.created"]
+    event: int
+    message: MessageFrame
+
+
+class ReplyStarted(TypedDict):
+    kind: Literal["reply.started"]
+    event: int
+    message: MessageFrame
+
+
+class ReplyDelta(TypedDict):
+    """Ephemeral. `offset` is the number of characters shown before `text`; a gap means: wait for the finished frame."""
+
+    kind: Literal["reply.delta"]
+    message: str
+    offset: int
+    text: str
+    ai_generated: Literal[True]
+
+
+class ReplySnapshot(TypedDict):
+    kind: Literal["reply.snapshot"]
+    message: str
+    text: str
+    ai_generated: Literal[True]
+
+
+class ReplyFinished(TypedDict):
+    kind: Literal["reply.finished"]
+    event: int
+    message: MessageFrame
+
+
+class ReplyReplaced(TypedDict):
+    kind: Literal["reply.replaced"]
+    event: int
+    message: str
+
+
+class HelpCard(TypedDict):
+    kind: Literal["help.card"]
+    event: int
+    level: Literal["soft", "urgent"]
+    html: str
+
+
+class ConversationLeft(TypedDict):
+    kind: Literal["conversation.left"]
+    event: int
+
+
+class ConversationReturned(TypedDict):
+    kind: Literal["conversation.returned"]
+    event: int
+
+
+class ConversationHuman(TypedDict):
+    kind: Literal["conversation.human"]
+    event: int
+    in_charge: bool
+
+
+class NoticeAcknowledged(TypedDict):
+    kind: Literal["notice.acknowledged"]
+    event: int
+    notice: str
+
+
+class PolicyChanged(TypedDict):
+    kind: Literal["policy.changed"]
+    event: int
+
+
+class Refused(TypedDict):
+    kind: Literal["refused"]
+    id: str | None
+    code: str
+    text: str
+    link: NotRequired[dict[str, str]]
+
+
+class Error(TypedDict):
+    kind: Literal["error"]
+    code: str
+    text: str
+    id: str | None
+
+
+class Reload(TypedDict):
+    """The page is further behind than the replay reaches: load it anew."""
+
+    kind: Literal["reload"]
+
+
+class Pong(TypedDict):
+    kind: Literal["pong"]
+
+
+FRAMES: tuple[type, ...] = (
+    Ready,
+    MessageCreated,
+    ReplyStarted,
+    ReplyDelta,
+    ReplySnapshot,
+    ReplyFinished,
+    ReplyReplaced,
+    HelpCard,
+    ConversationLeft,
+    ConversationReturned,
+    ConversationHuman,
+    NoticeAcknowledged,
+    PolicyChanged,
+    Refused,
+    Error,
+    Reload,
+    Pong,
+)
+
+
+def message_frame(message: Message, user_id: uuid.UUID, language: str) -> MessageFrame:
+    """The one place where an AI message gets its label (LABEL article 4, GB 45438 section 6)."""
+    return {
+        "id": str(message.public_id),
+        "client_id": str(message.client_id) if message.client_id else None,
+        "author": message.author,
+        "state": message.state,
+        "code": message.code,
+        "html": message_html(message, user_id, language),
+        "note": message_note(message, language),
+        "at": message.created_at.isoformat(),
+        "ai_generated": message.author == Message.Author.AI,
+    }
+
+
+def message_html(message: Message, user_id: uuid.UUID, language: str) -> str:
+    """Safe HTML of a message; a system line is a reviewed sentence in the reader's language."""
+    if message.author == Message.Author.SYSTEM:
+        return markdown.plain(sentences.system_line(message.code, language))
+    text = message.open(user_id)
+    return markdown.render(text) if message.author == Message.Author.AI else markdown.plain(text)
+
+
+def message_note(message: Message, language: str) -> str:
+    return (
+        sentences.note(message.state, message.code, language) if message.author == Message.Author.AI else ""
+    )
+
+
+def frames_of(
+    happened: Iterable[NewEvent], messages: Iterable[Message], last: int, user_id: uuid.UUID, language: str
+) -> list[dict[str, Any]]:
+    """Frames of events just written, the last of which has the number `last`; reads nothing."""
+    happened = list(happened)
+    by_id = {message.public_id: message for message in messages}
+    first = last - len(happened) + 1
+    frames = (
+        _frame(event.kind, first + i, event.message, event.data or {}, by_id, user_id, language)
+        for i, event in enumerate(happened)
+    )
+    return [frame for frame in frames if frame is not None]
+
+
+def durable_frames(events: Iterable[Event], user_id: uuid.UUID, language: str) -> list[dict[str, Any]]:
+    """Frames of event rows, with their messages read in one query. A message erased since is passed over."""
+    events = list(events)
+    wanted = {event.message for event in events if event.message}
+    messages = {m.public_id: m for m in Message.objects.filter(public_id__in=wanted)} if wanted else {}
+    frames = (
+        _frame(event.kind, event.seq, event.message, event.data, messages, user_id, language)
+        for event in events
+    )
+    return [frame for frame in frames if frame is not None]
+
+
+def _frame(
+    kind: str,
+    seq: int,
+    message_id: uuid.UUID | None,
+    data: Mapping[str, Any],
+    messages: Mapping[uuid.UUID, Message],
+    user_id: uuid.UUID,
+    language: str,
+) -> dict[str, Any] | None:
+    """One event as a frame; None when the message it names is no longer there."""
+    frame: dict[str, Any] = {"kind": kind, "event": seq, **data}
+    if kind in ("message.created", "reply.started", "reply.finished"):
+        message = messages.get(message_id) if message_id else None
+        if message is None:
+            return None
+        frame["message"] = message_frame(message, user_id, language)
+    elif kind == "reply.replaced":
+        frame["message"] = str(message_id)
+    elif kind == "help.card":
+        frame["html"] = help_card_html(data["level"], data["country"], language)
+    return frame
+
+
+def help_card_html(level: str, country: str, language: str) -> str:
+    """The help card with call buttons, rendered by the server so that page and socket show the same."""
+    with translation.override(language):
+        return render_to_string(
+            "companion/_help_card.html", {"level": level, "lines": help_lines(country), "language": language}
+        )

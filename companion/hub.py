@@ -1,0 +1,71 @@
+"""The open sockets of this process, and the way frames reach them without a database or Redis in between."""
+
+import asyncio
+import json
+import uuid
+from collections import defaultdict
+from typing import Any, Protocol
+
+from companion.access import Login
+
+
+class Listener(Protocol):
+    """A socket, as the hub sees it."""
+
+    user_id: uuid.UUID
+    conversation_id: uuid.UUID
+
+    @property
+    def login(self) -> Login: ...
+
+    async def deliver(self, seq: int, frames: list[dict[str, Any]]) -> None:
+        """Durable frames; `seq` is the number of the last event among them."""
+
+    def show(self, text: str) -> None:
+        """An ephemeral frame, already serialised once for everybody."""
+
+    async def heartbeat(self, newest: int) -> None:
+        """A sign of life; `newest` is the number of the person's last event."""
+
+    async def end_session(self) -> None:
+        """The login is over."""
+
+
+_by_conversation: defaultdict[uuid.UUID, set[Listener]] = defaultdict(set)
+_by_user: defaultdict[uuid.UUID, set[Listener]] = defaultdict(set)
+
+
+def join(listener: Listener) -> None:
+    _by_conversation[listener.conversation_id].add(listener)
+    _by_user[listener.user_id].add(listener)
+
+
+def part(listener: Listener) -> None:
+    for index, key in ((_by_conversation, listener.conversation_id), (_by_user, listener.user_id)):
+        index[key].discard(listener)
+        if not index[key]:
+            del index[key]
+
+
+def count(user_id: uuid.UUID) -> int:
+    """Open sockets of one person in this process."""
+    return len(_by_user.get(user_id, ()))
+
+
+def everyone() -> list[Listener]:
+    return [listener for listeners in _by_user.values() for listener in listeners]
+
+
+async def deliver(conversation_id: uuid.UUID, seq: int, frames: list[dict[str, Any]]) -> None:
+    """Give durable frames to every socket of the conversation here; other processes learn by doorbell."""
+    listeners = list(_by_conversation.get(conversation_id, ()))
+    await asyncio.gather(*(listener.deliver(seq, frames) for listener in listeners))
+
+
+def show(conversation_id: uuid.UUID, frame: dict[str, Any]) -> None:
+    """Give an ephemeral frame to every socket of the conversation here, in the order of the calls."""
+    listeners = _by_conversation.get(conversation_id)
+    if listeners:
+        text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
+        for listener in listeners:
+            listener.show(text)

@@ -1,0 +1,45 @@
+"""What a companion may remember about a person: remember, recall, forget. Theirs to see and erase at any time."""
+
+import uuid
+from collections.abc import Sequence
+
+from companion.models import Memory
+
+MAX_CHARACTERS = 300
+MAX_PER_PERSONA = 50
+RECALLED = 12  # newest memories given to the model
+
+
+class MemoryFull(Exception):
+    """The person keeps as many memories with this companion as we hold."""
+
+
+def remember(user_id: uuid.UUID, persona_id: int, text: str) -> Memory:
+    """Keep one line the person wrote. Raises ValueError when empty or too long, MemoryFull at the limit."""
+    text = " ".join(text.split())
+    if not text or len(text) > MAX_CHARACTERS:
+        raise ValueError("a memory has 1 to 300 characters")
+    if Memory.objects.filter(user_id=user_id, persona_id=persona_id).count() >= MAX_PER_PERSONA:
+        raise MemoryFull
+    memory = Memory(user_id=user_id, persona_id=persona_id)
+    memory.seal(text)
+    memory.save()
+    return memory
+
+
+def recall(user_id: uuid.UUID, persona_id: int, limit: int = RECALLED) -> list[str]:
+    """The newest memories as text, oldest first. They are data for the prompt, never instructions."""
+    rows = Memory.objects.filter(user_id=user_id, persona_id=persona_id).order_by("-id")[:limit]
+    return [row.open() for row in reversed(rows)]
+
+
+def kept(user_id: uuid.UUID, persona_id: int) -> Sequence[tuple[uuid.UUID, str]]:
+    """Every memory with its id, newest first, for the person's own page."""
+    rows = Memory.objects.filter(user_id=user_id, persona_id=persona_id).order_by("-id")
+    return [(row.public_id, row.open()) for row in rows]
+
+
+def forget(user_id: uuid.UUID, memory: uuid.UUID) -> bool:
+    """Erase one memory; False when it is absent or somebody else's."""
+    deleted, _ = Memory.objects.filter(user_id=user_id, public_id=memory).delete()
+    return bool(deleted)

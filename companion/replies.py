@@ -1,0 +1,315 @@
+"""A reply as a job of the server: asked of the model, checked by the guard, shown in small batches, kept as shown.
+
+The placeholder row is committed before the model is asked. While the reply grows, a checkpoint each second saves what was
+shown and renews the lease; a process that dies leaves a partial reply that close_interrupted() marks as interrupted.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import uuid
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts import realtime
+from accounts.realtime import NewEvent
+from companion import hub, offload, prompts, usage
+from companion.access import Actor
+from companion.events import frames_of
+from companion.llm import client
+from companion.models import Conversation, Message
+from safety.engine import StreamGuard
+
+log = logging.getLogger(__name__)
+
+LEASE = dt.timedelta(seconds=15)  # a reply whose process is silent for longer counts as interrupted
+CHECKPOINT_SECONDS = 1.0
+BATCH_SECONDS = 0.02  # deltas that come faster are sent together
+
+_running: dict[uuid.UUID, "Reply"] = {}  # by conversation
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that writing a reply needs, so that the job itself reads nothing."""
+
+    message_id: int
+    public_id: uuid.UUID
+    conversation_id: int
+    conversation: uuid.UUID
+    actor: Actor
+    prompt: list[client.ChatMessage]
+    relationship: str
+    user_text: str
+    reserved: int  # tokens
+    reserved_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a reply as committed; `frames` is empty when somebody else had ended it already."""
+
+    seq: int
+    frames: list[dict[str, Any]]
+    more_was_said: bool
+
+
+class Continuation(Protocol):
+    """What follows a reply: frames for the sockets and perhaps the next job."""
+
+    seq: int
+    frames: list[dict[str, Any]]
+    job: Job | None
+
+
+FollowUp = Callable[[Job], Continuation]
+
+
+class Reply:
+    """One reply being written."""
+
+    def __init__(self, job: Job, follow_up: FollowUp) -> None:
+        self.job = job
+        self._follow_up = follow_up
+        self.text = ""  # as shown
+        self.silenced = False
+        self._unsent = ""
+        self._sent_at = 0.0
+        self._flush: asyncio.TimerHandle | None = None
+        self._guard = StreamGuard(
+            age_band=job.actor.policy.engine_band,
+            persona_relationship=job.relationship,
+            user_text=job.user_text,
+        )
+        self._usage = 0
+        self.task = asyncio.create_task(self._write())
+
+    def stop(self) -> None:
+        """The person pressed stop: the model call is cancelled, what was shown is kept."""
+        self.task.cancel()
+
+    def silence(self) -> None:
+        """Nothing more of this reply may be shown, from this moment on."""
+        self.silenced = True
+        self._unsent = ""
+        self.task.cancel()
+
+    async def _write(self) -> None:
+        checkpoint = asyncio.create_task(self._checkpoint())
+        state, code = Message.State.COMPLETE, ""
+        try:
+            # Closing the stream closes the connection, and with it the model's work.
+            async with aclosing(client.stream(self.job.prompt)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, str):
+                        self._show(self._guard.feed(piece))
+                        if self._guard.cut:
+                            break
+                    else:
+                        self._usage = (piece.prompt_tokens or 0) + (piece.completion_tokens or 0)
+                        code = "length" if piece.reason == "length" else ""
+            if not self._guard.cut:
+                self._show(self._guard.finish())
+            if self._guard.cut:
+                state, code = Message.State.CUT, self._guard.replacement_code
+        except asyncio.CancelledError:
+            state = Message.State.STOPPED
+        except client.ModelError as error:
+            state, code = Message.State.INTERRUPTED, f"model.{error.code}"
+        except Exception as error:  # a fault of ours must not leave the reply hanging
+            log.error("reply failed: %s", type(error).__name__)
+            state, code = Message.State.INTERRUPTED, "model.fault"
+        finally:
+            checkpoint.cancel()
+        await asyncio.shield(asyncio.ensure_future(self._finish(state, code)))
+
+    def _show(self, text: str) -> None:
+        if not text or self.silenced:
+            return
+        self.text += text
+        self._unsent += text
+        loop = asyncio.get_running_loop()
+        wait = self._sent_at + BATCH_SECONDS - loop.time()
+        if wait <= 0:
+            self._send()
+        elif self._flush is None:
+            self._flush = loop.call_later(wait, self._send)
+
+    def _send(self) -> None:
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        if not self._unsent or self.silenced:
+            return
+        self._sent_at = asyncio.get_running_loop().time()
+        text, self._unsent = self._unsent, ""
+        hub.show(
+            self.job.conversation,
+            {
+                "kind": "reply.delta",
+                "message": str(self.job.public_id),
+                "offset": len(self.text) - len(text),
+                "text": text,
+                "ai_generated": True,
+            },
+        )
+
+    async def _checkpoint(self) -> None:
+        """Save what was shown each second; learn of a stop that was pressed in another process."""
+        saved = 0.3  # the first one early: a crash soon after the start should keep what was seen
+        while True:
+            await asyncio.sleep(saved)
+            saved = CHECKPOINT_SECONDS
+            if not await offload.run(_save_progress, self.job, self.text):
+                self.task.cancel()
+                return
+
+    async def _finish(self, state: str, code: str) -> None:
+        self._send()
+        job = self.job
+        used = self._usage or prompts.total_tokens(job.prompt) + prompts.tokens(self.text)
+        try:
+            end = await offload.run(_commit, job, self.text, state, code, self._guard.reasons, used)
+        except Exception as error:  # the sweep closes the row when its lease is over
+            log.error("reply not committed: %s", type(error).__name__)
+            return
+        finally:
+            if _running.get(job.conversation) is self:
+                del _running[job.conversation]
+        if end.frames:
+            await hub.deliver(job.conversation, end.seq, end.frames)
+        if end.more_was_said:
+            await begin(job.conversation, await offload.run(self._follow_up, job), self._follow_up)
+
+
+def start(job: Job, follow_up: FollowUp) -> None:
+    """Begin to write; returns at once. Called in the event loop."""
+    _running[job.conversation] = Reply(job, follow_up)
+
+
+async def begin(conversation: uuid.UUID, outcome: Continuation, follow_up: FollowUp) -> None:
+    """Show what a step committed, then begin the reply it ordered."""
+    if outcome.frames:
+        await hub.deliver(conversation, outcome.seq, outcome.frames)
+    if outcome.job is not None:
+        start(outcome.job, follow_up)
+
+
+def current(conversation: uuid.UUID) -> Reply | None:
+    """The reply being written here for a conversation."""
+    return _running.get(conversation)
+
+
+async def drain(seconds: float) -> None:
+    """Before the process ends: stop what is being written, so that it is kept as stopped rather than interrupted."""
+    tasks = [reply.task for reply in list(_running.values())]
+    for reply in list(_running.values()):
+        reply.stop()
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
+def placeholder(
+    conversation: Conversation, question: Message, happened: list[NewEvent], now: dt.datetime
+) -> Message:
+    """The row of a reply before its first word; the database refuses a second one in the conversation."""
+    reply = Message(
+        conversation=conversation,
+        author=Message.Author.AI,
+        state=Message.State.STREAMING,
+        answers=question,
+        model=settings.LLM_MODEL,
+        prompt_version=prompts.VERSION,
+        owner=settings.INSTANCE,
+        lease_until=now + LEASE,
+        created_at=now,
+    )
+    reply.save(force_insert=True)
+    happened.append(NewEvent("reply.started", conversation.public_id, reply.public_id))
+    return reply
+
+
+def running(conversation: Conversation, now: dt.datetime) -> bool:
+    """Is a reply being written somewhere? One whose lease is over is closed on the way."""
+    reply = Message.objects.filter(conversation=conversation, state=Message.State.STREAMING).first()
+    if reply is None:
+        return False
+    if reply.lease_until is not None and reply.lease_until > now:
+        return True
+    _interrupt(reply, conversation.user_id, now)
+    return False
+
+
+def stop_streaming(conversation: Conversation, happened: list[NewEvent], now: dt.datetime) -> list[Message]:
+    """End the reply being written, in the caller's transaction: its job finds the row closed and changes nothing."""
+    stopped = list(Message.objects.filter(conversation=conversation, state=Message.State.STREAMING))
+    for reply in stopped:
+        reply.state, reply.finished_at = Message.State.STOPPED, now
+        reply.save(update_fields=["state", "finished_at"])
+        happened.append(NewEvent("reply.finished", conversation.public_id, reply.public_id))
+    return stopped
+
+
+def close_interrupted(*, owner: str | None = None) -> int:
+    """Mark replies as interrupted whose process is gone: those of `owner` at its start, or those with an old lease."""
+    now = timezone.now()
+    lost = Q(owner=owner) if owner is not None else Q(lease_until__lt=now)
+    rows = Message.objects.filter(lost, state=Message.State.STREAMING).select_related("conversation")
+    count = 0
+    for reply in rows:
+        with transaction.atomic(durable=True):
+            count += _interrupt(reply, reply.conversation.user_id, now)
+    return count
+
+
+def _interrupt(reply: Message, user_id: uuid.UUID, now: dt.datetime) -> int:
+    changed = Message.objects.filter(pk=reply.pk, state=Message.State.STREAMING).update(
+        state=Message.State.INTERRUPTED, code="model.interrupted", finished_at=now
+    )
+    if changed:
+        event = NewEvent("reply.finished", reply.conversation.public_id, reply.public_id)
+        realtime.emit(user_id, event)
+    return changed
+
+
+def _save_progress(job: Job, text: str) -> bool:
+    """False when the reply was ended elsewhere or the person asked to stop."""
+    now = timezone.now()
+    row = Message(pk=job.message_id, public_id=job.public_id)
+    row.seal(job.actor.user_id, text)
+    return bool(
+        Message.objects.filter(pk=job.message_id, state=Message.State.STREAMING, stop_requested=False).update(
+            body=row.body, lease_until=now + LEASE
+        )
+    )
+
+
+def _commit(job: Job, text: str, state: str, code: str, reasons: tuple[str, ...], used: int) -> Finished:
+    """The second transaction of a turn: the text as shown, its state and the event."""
+    now = timezone.now()
+    user_id = job.actor.user_id
+    row = Message(pk=job.message_id, public_id=job.public_id)
+    row.seal(user_id, text)
+    seq, frames = 0, []
+    with transaction.atomic(durable=True):
+        Conversation.objects.select_for_update().get(pk=job.conversation_id)
+        changed = Message.objects.filter(pk=job.message_id, state=Message.State.STREAMING).update(
+            body=row.body, state=state, code=code, verdict=list(reasons), finished_at=now, lease_until=None
+        )
+        if changed:
+            event = NewEvent("reply.finished", job.conversation, job.public_id)
+            seq = realtime.emit(user_id, event)
+            message = Message.objects.get(pk=job.message_id)
+            frames = frames_of([event], [message], seq, user_id, job.actor.policy.language)
+        more = Message.objects.filter(
+            conversation=job.conversation_id, id__gt=job.message_id, author=Message.Author.USER
+        ).exists()
+    usage.settle(user_id, job.reserved, used, job.reserved_at)
+    return Finished(seq, frames, bool(changed) and more)

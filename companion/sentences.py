@@ -1,0 +1,79 @@
+"""What we say to a person when something does not go on: one sentence and, where there is one, the next step."""
+
+from django.utils import translation
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from safety import replies
+
+_REFUSALS: dict[str, tuple[Promise, Promise | str]] = {
+    "sanction": (
+        _("Conversations are paused for your account. You can read why and object."),
+        _("Your account"),
+    ),
+    "birth_date": (_("Please tell us your birth date first."), _("Complete your account")),
+    "agreement": (_("Please read and accept the agreement first."), _("Complete your account")),
+    "guardian": (_("Before you can talk here, tell us who looks after you."), _("Add a guardian")),
+    "guardian_consent": (
+        _("Your guardian has not agreed yet. You can talk here as soon as they have."),
+        _("See what is missing"),
+    ),
+    "contact": (
+        _("Before you can talk here, name somebody we may reach if you are in danger."),
+        _("Add a contact"),
+    ),
+    "notice": (_("Please confirm first that you know you are talking with an AI."), ""),
+    "persona": (_("This companion is not available to you."), _("See other companions")),
+    "left": (_("You left this conversation. You can come back whenever you like."), ""),
+    "too_fast": (_("That was a lot at once. Please wait a moment and send it again."), ""),
+    "not_latest": (_("Only the latest reply can be written again."), ""),
+    "reply_running": (_("A reply is being written. Stop it first."), ""),
+    "not_answerable": (_("The companion does not answer this message."), ""),
+    "empty": (_("Write something first."), ""),
+    "too_long": (_("This message is too long. Please split it into shorter ones."), ""),
+    "malformed": (_("The page sent something we could not read. Please reload it."), ""),
+    "unknown_type": (_("The page is older or newer than the server. Please reload it."), ""),
+    "failed": (_("That did not work on our side. Please try again."), ""),
+}
+_LINES: dict[str, Promise] = {
+    "budget_user": _(
+        "You have used up today's replies. Your messages are kept, and replies come again tomorrow."
+    ),
+    "budget_deployment": _("Very many people are talking right now. Please try again in an hour."),
+}
+_UNWELL = _(
+    "The companion cannot answer right now. Your message is kept; please try again in a little while."
+)
+_NOTES: dict[str, Promise] = {
+    "length": _("The reply ended here because it became long."),
+    "model.interrupted": _("The reply was interrupted. You can ask for it again."),
+    "model.unconfigured": _("No language model is set up here yet, so the companion cannot answer."),
+    "model.too_long": _("The reply became too long and was ended here."),
+}
+
+
+def refusal(code: str, language: str) -> tuple[str, str]:
+    """The sentence of a refusal and the label of its link ("" without one)."""
+    with translation.override(language):
+        sentence, label = _REFUSALS.get(code) or (_LINES[code], "")
+        return str(sentence), str(label)
+
+
+def system_line(code: str, language: str) -> str:
+    """A line of the service in the conversation."""
+    if code in _LINES:
+        with translation.override(language):
+            return str(_LINES[code])
+    return replies.sentence(code, language=language)
+
+
+def note(state: str, code: str, language: str) -> str:
+    """What to read below a reply that did not end by itself; "" for an ordinary one."""
+    if state == "cut":
+        return replies.sentence(code, language=language)
+    with translation.override(language):
+        if state == "stopped":
+            return str(_("You stopped this reply."))
+        if code in _NOTES:
+            return str(_NOTES[code])
+        return str(_UNWELL) if state == "interrupted" else ""

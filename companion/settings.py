@@ -1,0 +1,333 @@
+"""One typed, environment-driven settings file. docs/deployment.md lists every variable."""
+
+import base64
+import contextlib
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# "production" is the default on purpose: whoever forgets the variable gets the strict behaviour.
+ENVIRONMENT: str = env.str("ANBAN_ENV", "production")
+if ENVIRONMENT not in {"development", "test", "production"}:
+    raise ImproperlyConfigured("ANBAN_ENV is development, test or production.")
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.bool("DEBUG", False) and not PRODUCTION
+VAR_DIR = Path(env.str("ANBAN_VAR_DIR", str(BASE_DIR / "var")))
+
+
+def _development_secret(name: str, secret: str) -> str:
+    """A secret made on the first run and kept in VAR_DIR, so that the next start can read the data of this one."""
+    path = VAR_DIR / "keys" / name
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f"{name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret)
+    # Several processes start at once: the first link wins, and everybody reads a complete file.
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+    return path.read_text()
+
+
+SECRET_KEY: str = env.str("SECRET_KEY", "")
+if not SECRET_KEY and PRODUCTION:
+    raise ImproperlyConfigured("Set SECRET_KEY to a long random string.")
+SECRET_KEY = SECRET_KEY or _development_secret("secret-key", secrets.token_urlsafe(48))
+
+# Key-encryption keys, newest first: "id:base64(32 bytes)", comma separated, or a file with one per line.
+KEY_ENCRYPTION_KEYS: str = env.str("ANBAN_KEKS", "")
+KEY_ENCRYPTION_KEY_FILE: str = env.str("ANBAN_KEK_FILE", "")
+if not (KEY_ENCRYPTION_KEYS or KEY_ENCRYPTION_KEY_FILE or PRODUCTION):
+    # The id says what it is, and production refuses that id.
+    KEY_ENCRYPTION_KEYS = _development_secret(
+        "development.kek", "development:" + base64.b64encode(secrets.token_bytes(32)).decode()
+    )
+
+ALLOWED_HOSTS: list[str] = env.list(
+    "ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]"]
+)
+SITE_URL: str = env.str("SITE_URL", "" if PRODUCTION else f"http://127.0.0.1:{env.int('PORT', 8000)}").rstrip(
+    "/"
+)
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[SITE_URL] if SITE_URL else [])
+# Full origins (scheme, host, port) that may open a websocket. In development the page may be opened by either name.
+WEBSOCKET_ORIGINS: list[str] = env.list(
+    "WEBSOCKET_ORIGINS",
+    default=CSRF_TRUSTED_ORIGINS
+    + (
+        []
+        if PRODUCTION
+        else [f"http://{host}:{env.int('PORT', 8000)}" for host in ("localhost", "127.0.0.1")]
+    ),
+)
+# Names this web process in rows that it must close after a crash.
+INSTANCE: str = env.str("ANBAN_INSTANCE", f"{socket.gethostname()}:{env.int('PORT', 8000)}")
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.contrib.postgres",
+    "django.forms",
+    "channels",
+    "csp",
+    "guardian",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "accounts",
+    "guardians",
+    "safety",
+    "companion",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "accounts.middleware.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+]
+
+ROOT_URLCONF = "companion.urls"
+ASGI_APPLICATION = "companion.asgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "companion.context.page",
+            ],
+        },
+    },
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+
+def _database() -> dict[str, Any]:
+    """DATABASE_URL; a unix socket is given as ?host=/dir. One pool per process, switched off in celery (prefork)."""
+    config: dict[str, Any] = dict(env.db_url("DATABASE_URL", default="postgresql://anban@127.0.0.1/anban"))
+    options: dict[str, Any] = config.setdefault("OPTIONS", {})
+    if "host" in options:
+        config["HOST"] = options.pop("host")
+    in_celery = Path(sys.argv[0]).name == "celery" or "celery" in sys.argv[:2]
+    if not in_celery and ENVIRONMENT != "test":
+        options["pool"] = {"min_size": 2, "max_size": env.int("DATABASE_POOL_SIZE", 12), "timeout": 10}
+    options.setdefault("options", "-c timezone=UTC -c statement_timeout=15000")
+    config |= {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+    config["TEST"] = {"NAME": f"test_{config.get('NAME') or 'anban'}"}
+    return config
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL: str = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
+# The pubsub layer: the default one loses idle sockets with redis-py 8 (channels_redis issue 422).
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "anban"},
+    }
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # A hung server must not hold a request: every call is bounded.
+        "OPTIONS": {"socket_timeout": 0.3, "socket_connect_timeout": 0.3},
+    }
+}
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {"safety.tasks.*": {"queue": "alerts"}}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "close-interrupted-replies": {"task": "companion.tasks.close_interrupted_replies", "schedule": 30.0},
+    "forget-old-events": {"task": "companion.tasks.forget_old_events", "schedule": 3600.0},
+}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "allauth.account.auth_backends.AuthenticationBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+if ENVIRONMENT == "test":
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+GUARDIAN_MONKEY_PATCH_USER = False
+ANONYMOUS_USER_NAME = None  # no shared "anonymous" account
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "gallery"
+ACCOUNT_LOGOUT_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = env.str("ACCOUNT_EMAIL_VERIFICATION", "mandatory" if PRODUCTION else "optional")
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+USERSESSIONS_TRACK_ACTIVITY = False
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_PASSKEY_SIGNUP_ENABLED = False
+MFA_TOTP_ISSUER = "Anban"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
+
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", _("Simplified Chinese")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_NAME = "anban_language"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Asia/Shanghai"
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not PRODUCTION
+
+EMAIL_BACKEND = env.str(
+    "EMAIL_BACKEND",
+    "django.core.mail.backends.smtp.EmailBackend"
+    if PRODUCTION
+    else "django.core.mail.backends.filebased.EmailBackend",
+)
+EMAIL_FILE_PATH = VAR_DIR / "mail"
+EMAIL_HOST = env.str("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.int("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Anban <no-reply@localhost>")
+
+# Everything from our own origin; blob: and data: nowhere. connect-src 'self' covers the same-origin websocket.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_NAME = "anban_session"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = PRODUCTION
+CSRF_COOKIE_SECURE = PRODUCTION
+CSRF_COOKIE_NAME = "anban_csrf"
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", PRODUCTION)
+SECURE_HSTS_SECONDS = 63_072_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+SECURE_HSTS_PRELOAD = PRODUCTION
+SECURE_REDIRECT_EXEMPT = [r"^health/$"]
+if env.bool("BEHIND_TLS_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 512 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+
+# --- the model ---------------------------------------------------------------------------------------------
+LLM_BASE_URL: str = env.str("LLM_BASE_URL", "").rstrip("/")
+LLM_API_KEY: str = env.str("LLM_API_KEY", "")
+LLM_MODEL: str = env.str("LLM_MODEL", "")
+LLM_GGUF_PATH: str = env.str("LLM_GGUF_PATH", "")
+LLM_CONNECT_TIMEOUT: float = env.float("LLM_CONNECT_TIMEOUT", 5.0)  # seconds, like the next three
+LLM_FIRST_TOKEN_TIMEOUT: float = env.float("LLM_FIRST_TOKEN_TIMEOUT", 30.0)
+LLM_IDLE_TIMEOUT: float = env.float("LLM_IDLE_TIMEOUT", 20.0)
+LLM_TOTAL_TIMEOUT: float = env.float("LLM_TOTAL_TIMEOUT", 180.0)
+LLM_MAX_TOKENS: int = env.int("LLM_MAX_TOKENS", 512)
+LLM_CONTEXT_TOKENS: int = env.int("LLM_CONTEXT_TOKENS", 4096)
+LLM_TEMPERATURE: float = env.float("LLM_TEMPERATURE", 0.8)
+# True when the small embedded demonstration model answers; pages then say so.
+ANBAN_DEMO_MODEL: bool = env.bool("ANBAN_DEMO_MODEL", False)
+TOKENS_PER_USER_PER_DAY: int = env.int("TOKENS_PER_USER_PER_DAY", 400_000)
+TOKENS_PER_DEPLOYMENT_PER_HOUR: int = env.int("TOKENS_PER_DEPLOYMENT_PER_HOUR", 20_000_000)
+
+# --- the socket --------------------------------------------------------------------------------------------
+SOCKET_MAX_FRAME_BYTES: int = 64 * 1024
+SOCKET_MAX_PER_USER: int = env.int("SOCKET_MAX_PER_USER", 20)
+SOCKET_FRAMES_PER_SECOND: float = 10.0  # sustained, per socket
+SOCKET_FRAMES_BURST: int = 40
+MESSAGES_PER_MINUTE: int = env.int("MESSAGES_PER_MINUTE", 30)  # per person, over all sockets
+SOCKET_IDLE_CHECK_SECONDS: float = env.float("SOCKET_IDLE_CHECK_SECONDS", 25.0)
+MESSAGE_MAX_CHARACTERS: int = 4000
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django.server": {"level": "WARNING"},
+        "django.channels.server": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        "aiohttp": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,27 @@
+"""Periodic work. Nothing a person waits for rests on it."""
+
+import datetime as dt
+
+from celery import shared_task
+from django.utils import timezone
+
+from accounts.models import Event
+from companion import replies
+from companion.models import TokenBudget
+
+EVENTS_KEPT = dt.timedelta(days=7)  # a page that slept longer loads itself anew
+
+
+@shared_task
+def close_interrupted_replies() -> int:
+    """Replies whose process died are marked as interrupted, with a retry for the person."""
+    return replies.close_interrupted()
+
+
+@shared_task
+def forget_old_events() -> int:
+    """Events serve open pages and budgets their period; both are content-free."""
+    now = timezone.now()
+    deleted, _ = Event.objects.filter(created_at__lt=now - EVENTS_KEPT).delete()
+    TokenBudget.objects.filter(expires_at__lt=now).delete()
+    return deleted

@@ -1,0 +1,418 @@
+"""One turn of a conversation, end to end.
+
+say() → access, gates, verdict → one transaction: message, assessment, placeholder of the reply, events → frames.
+The reply itself is a job of the server (companion/replies.py): sockets may come and go. Whatever must not be lost is
+committed before anybody sees it; if the engine fails, the turn fails closed with the help card.
+
+These steps run in database threads and raise access.SessionEnded and access.NotFound.
+"""
+
+import datetime as dt
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit, generation, realtime
+from accounts.models import Notice
+from accounts.realtime import NewEvent
+from companion import access, memory, personas, portrayal, prompts, usage
+from companion.access import Actor, Refusal
+from companion.events import frames_of
+from companion.models import Conversation, Message
+from companion.replies import Job, placeholder, running, stop_streaming
+from safety import engine
+from safety.engine import Turn, Verdict
+from safety.models import Assessment
+
+log = logging.getLogger(__name__)
+
+HISTORY = 40  # messages read for a turn; a constant, so that a turn costs the same in a long conversation
+COUNTRY = "CN"  # whose help lines are shown; see safety/resources.py
+_SPOKEN: tuple[str, ...] = (Message.Author.USER, Message.Author.AI, Message.Author.STAFF)
+_UNSAID: tuple[str, ...] = (Message.State.REPLACED, Message.State.STREAMING)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message of the window that the engine and the model see."""
+
+    id: int
+    author: Literal["user", "ai", "staff"]
+    text: str
+
+
+@dataclass
+class Outcome:
+    """What a step did: frames for the sockets of the conversation, and perhaps a reply to write or to silence."""
+
+    actor: Actor
+    conversation: uuid.UUID
+    seq: int = 0
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    refusal: Refusal | None = None
+    job: Job | None = None
+    silence: bool = False  # a reply being written must end before anything else of it is shown
+
+
+def say(
+    actor: Actor,
+    conversation_id: uuid.UUID,
+    text: str,
+    client_id: uuid.UUID | None,
+    *,
+    within_rate: bool = True,
+) -> Outcome:
+    """Take a message. Sent again with the same client id, it is answered with the same frames and starts nothing.
+
+    `within_rate` false refuses an ordinary message, never one in which somebody is at risk or wants to leave.
+    """
+    now = timezone.now()
+    actor = access.refresh(actor, now)
+    conversation = access.access_conversation(actor.user_id, conversation_id)
+    outcome = Outcome(actor, conversation.public_id)
+    text = text.replace("\x00", "").strip()
+    if not text or len(text) > settings.MESSAGE_MAX_CHARACTERS:
+        outcome.refusal = Refusal("too_long" if text else "empty")
+        return outcome
+    history = _history(conversation, actor.user_id)
+    verdict = _assess(text, actor, history)
+    outcome.refusal = access.gate(actor, conversation)
+    if outcome.refusal is None and not within_rate and verdict.action == "answer":
+        outcome.refusal = Refusal("too_fast")
+    if outcome.refusal:
+        return outcome
+    wants_reply = verdict.action == "answer" and conversation.ai_muted_at is None
+    order = _order(actor, conversation, history, text, now) if wants_reply else None
+    try:
+        _record(outcome, conversation.pk, text, client_id, verdict, order, now)
+    finally:
+        if order is not None and outcome.job is None:
+            order.give_back()
+    return outcome
+
+
+def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Outcome:
+    """Write the latest reply anew (regenerate), or the one that a fault prevented (retry).
+
+    The verdict on the person's message stands: what was not answered the first time is not answered now.
+    """
+    now = timezone.now()
+    actor = access.refresh(actor, now)
+    conversation = access.access_conversation(actor.user_id, conversation_id)
+    outcome = Outcome(actor, conversation.public_id, refusal=access.gate(actor, conversation))
+    if outcome.refusal:
+        return outcome
+    question, old = _question(conversation, message_id)
+    if question is None:
+        outcome.refusal = Refusal("not_latest")
+    elif conversation.ai_muted_at is not None or not _was_answerable(question):
+        outcome.refusal = Refusal("not_answerable")
+    if outcome.refusal or question is None:
+        return outcome
+    text = question.open(actor.user_id)
+    before = [said for said in _history(conversation, actor.user_id) if said.id < question.pk]
+    order = _order(actor, conversation, before, text, now)
+    if order.empty_budget:
+        outcome.refusal = Refusal(order.empty_budget)
+        return outcome
+    try:
+        with transaction.atomic(durable=True):
+            conversation = _lock(conversation.pk)
+            newest = conversation.messages.exclude(state=Message.State.REPLACED).order_by("-pk").first()
+            if running(conversation, now):
+                outcome.refusal = Refusal("reply_running")
+                return outcome
+            if newest is None or newest.pk not in (question.pk, old and old.pk) or conversation.ended_at:
+                outcome.refusal = Refusal("not_latest")
+                return outcome
+            happened: list[NewEvent] = []
+            if old is not None:
+                Message.objects.filter(pk=old.pk).update(state=Message.State.REPLACED)
+                happened.append(NewEvent("reply.replaced", conversation.public_id, old.public_id))
+            reply = placeholder(conversation, question, happened, now)
+            outcome.job = order.job(reply)
+            _emit(outcome, happened, [reply])
+    finally:
+        if outcome.job is None:
+            order.give_back()
+    return outcome
+
+
+def stop(actor: Actor, conversation_id: uuid.UUID) -> Outcome:
+    """Ask the reply being written to end, wherever it is written; what was shown is kept."""
+    actor = access.refresh(actor, timezone.now())
+    conversation = access.access_conversation(actor.user_id, conversation_id)
+    conversation.messages.filter(state=Message.State.STREAMING).update(stop_requested=True)
+    return Outcome(actor, conversation.public_id)
+
+
+def leave(actor: Actor, conversation_id: uuid.UUID) -> Outcome:
+    """End the conversation at once (final article 19): no gate may hinder it and nothing of the persona follows."""
+    now = timezone.now()
+    actor = access.refresh(actor, now)
+    conversation = access.access_conversation(actor.user_id, conversation_id)
+    outcome = Outcome(actor, conversation.public_id, silence=True)
+    with transaction.atomic(durable=True):
+        conversation = _lock(conversation.pk)
+        happened: list[NewEvent] = []
+        _emit(outcome, happened, _end(conversation, actor, happened, now))
+    return outcome
+
+
+def open_conversation(actor: Actor, slug: str) -> Conversation:
+    """The person's thread with a companion: begun with its greeting, or opened again after they had left."""
+    persona = personas.access_persona(actor.policy, slug)
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        conversation, created = Conversation.objects.get_or_create(user_id=actor.user_id, persona=persona)
+        if created:
+            greeting = Message(
+                conversation=conversation,
+                author=Message.Author.AI,
+                model="card",  # written and reviewed with the persona, not generated now
+                created_at=now,
+            )
+            greeting.seal(actor.user_id, portrayal.greeting(persona, actor.policy.language))
+            greeting.save(force_insert=True)
+        elif Conversation.objects.filter(pk=conversation.pk, ended_at__isnull=False).update(ended_at=None):
+            realtime.emit(actor.user_id, NewEvent("conversation.returned", conversation.public_id))
+    return conversation
+
+
+def acknowledge_notice(user_id: uuid.UUID, session_key: str) -> None:
+    """Record that the person confirmed, in this login, that the partner is an AI (draft article 16)."""
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        notice = access.show_notice(user_id, session_key)
+        if Notice.objects.filter(pk=notice.pk, acknowledged_at__isnull=True).update(acknowledged_at=now):
+            audit.record("notice.acknowledged", actor=user_id, subject=user_id, notice=notice.kind)
+            generation.policy_changed(user_id)
+            realtime.emit(user_id, NewEvent("notice.acknowledged", data={"notice": notice.kind}))
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A prompt with the tokens reserved for it; becomes a job once the placeholder is there."""
+
+    actor: Actor
+    conversation: Conversation
+    prompt: list[Any]
+    text: str
+    cost: int  # tokens
+    at: dt.datetime
+    empty_budget: str  # "" or the code of the budget that has run out
+
+    def job(self, reply: Message) -> Job:
+        return Job(
+            message_id=reply.pk,
+            public_id=reply.public_id,
+            conversation_id=self.conversation.pk,
+            conversation=self.conversation.public_id,
+            actor=self.actor,
+            prompt=self.prompt,
+            relationship=self.conversation.persona.relationship,
+            user_text=self.text,
+            reserved=self.cost,
+            reserved_at=self.at,
+        )
+
+    def give_back(self) -> None:
+        if not self.empty_budget:
+            usage.settle(self.actor.user_id, self.cost, 0, self.at)
+
+
+def _order(
+    actor: Actor, conversation: Conversation, history: Sequence[Said], text: str, now: dt.datetime
+) -> _Order:
+    language = actor.policy.language
+    situation = prompts.Situation(
+        language=language,
+        engine_band=actor.policy.engine_band,
+        local_time=now.astimezone(ZoneInfo(actor.time_zone)).strftime("%H:%M"),
+        memories=memory.recall(actor.user_id, conversation.persona_id),
+    )
+    prompt = prompts.build(
+        portrayal.role(conversation.persona, language),
+        situation,
+        [*((said.author, said.text) for said in history), ("user", text)],
+        context_tokens=settings.LLM_CONTEXT_TOKENS,
+        reply_tokens=settings.LLM_MAX_TOKENS,
+    )
+    cost = prompts.total_tokens(prompt) + settings.LLM_MAX_TOKENS
+    return _Order(actor, conversation, prompt, text, cost, now, usage.reserve(actor.user_id, cost, now))
+
+
+def follow_up(job: Job) -> Outcome:
+    """After a reply: answer what the person said while it was being written, if the gates still allow it."""
+    now = timezone.now()
+    outcome = Outcome(job.actor, job.conversation)
+    try:
+        outcome.actor = actor = access.refresh(job.actor, now)
+    except access.SessionEnded:
+        return outcome
+    conversation = access.access_conversation(actor.user_id, job.conversation)
+    newest = conversation.messages.exclude(state__in=_UNSAID).order_by("-pk").first()
+    if newest is None or newest.author != Message.Author.USER or not _was_answerable(newest):
+        return outcome
+    if conversation.ai_muted_at is not None or access.gate(actor, conversation):
+        return outcome
+    history = [said for said in _history(conversation, actor.user_id) if said.id < newest.pk]
+    order = _order(actor, conversation, history, newest.open(actor.user_id), now)
+    try:
+        with transaction.atomic(durable=True):
+            conversation = _lock(conversation.pk)
+            if conversation.ended_at is None and not order.empty_budget and not running(conversation, now):
+                happened: list[NewEvent] = []
+                reply = placeholder(conversation, newest, happened, now)
+                outcome.job = order.job(reply)
+                _emit(outcome, happened, [reply])
+    finally:
+        if outcome.job is None:
+            order.give_back()
+    return outcome
+
+
+def _record(
+    outcome: Outcome,
+    conversation_pk: int,
+    text: str,
+    client_id: uuid.UUID | None,
+    verdict: Verdict,
+    order: _Order | None,
+    now: dt.datetime,
+) -> None:
+    actor = outcome.actor
+    with transaction.atomic(durable=True):
+        conversation = _lock(conversation_pk)
+        known = client_id and Message.objects.filter(conversation=conversation, client_id=client_id).first()
+        if known:
+            outcome.frames = frames_of(
+                [NewEvent("message.created", conversation.public_id, known.public_id)],
+                [known],
+                realtime.last_event(actor.user_id),
+                actor.user_id,
+                actor.policy.language,
+            )
+            return
+        if conversation.ended_at is not None:  # left in another tab a moment ago
+            outcome.refusal = Refusal("left")
+            return
+        message = Message(
+            conversation=conversation, author=Message.Author.USER, client_id=client_id, created_at=now
+        )
+        message.seal(actor.user_id, text)
+        message.save(force_insert=True)
+        Assessment.objects.create(
+            message=message.public_id,
+            user_id=actor.user_id,
+            level=verdict.level,
+            action=verdict.action,
+            reasons=list(verdict.reasons),
+            rules_version=verdict.version,
+            created_at=now,
+        )
+        happened = [NewEvent("message.created", conversation.public_id, message.public_id)]
+        changed = [message]
+        if verdict.action != "answer":
+            outcome.silence = True
+            changed += _intervene(conversation, actor, verdict, happened, now)
+        elif order is not None and conversation.ai_muted_at is None and not running(conversation, now):
+            if order.empty_budget:
+                changed.append(_system_line(conversation, order.empty_budget, happened, now))
+            else:
+                reply = placeholder(conversation, message, happened, now)
+                changed.append(reply)
+                outcome.job = order.job(reply)
+        _emit(outcome, happened, changed)
+
+
+def _intervene(
+    conversation: Conversation, actor: Actor, verdict: Verdict, happened: list[NewEvent], now: dt.datetime
+) -> list[Message]:
+    """What happens instead of a reply: the exit, a reviewed sentence, a help card. The persona says nothing."""
+    if verdict.action == "exit":
+        return _end(conversation, actor, happened, now)
+    stopped = stop_streaming(conversation, happened, now)
+    line = _system_line(conversation, engine.reply_code(verdict), happened, now)
+    if verdict.level >= 2:
+        card = {"level": "urgent" if verdict.level >= 3 else "soft", "country": COUNTRY}
+        happened.append(NewEvent("help.card", conversation.public_id, line.public_id, card))
+    return [*stopped, line]
+
+
+def _end(
+    conversation: Conversation, actor: Actor, happened: list[NewEvent], now: dt.datetime
+) -> list[Message]:
+    if conversation.ended_at is not None:
+        return []
+    changed = stop_streaming(conversation, happened, now)
+    Conversation.objects.filter(pk=conversation.pk).update(ended_at=now)
+    changed.append(_system_line(conversation, "exit.done", happened, now))
+    happened.append(NewEvent("conversation.left", conversation.public_id))
+    audit.record(
+        "conversation.ended", actor=actor.user_id, subject=actor.user_id, target=str(conversation.public_id)
+    )
+    return changed
+
+
+def _system_line(
+    conversation: Conversation, code: str, happened: list[NewEvent], now: dt.datetime
+) -> Message:
+    line = Message(conversation=conversation, author=Message.Author.SYSTEM, code=code, created_at=now)
+    line.save(force_insert=True)
+    happened.append(NewEvent("message.created", conversation.public_id, line.public_id))
+    return line
+
+
+def _emit(outcome: Outcome, happened: list[NewEvent], changed: list[Message]) -> None:
+    if happened:
+        actor = outcome.actor
+        outcome.seq = realtime.emit(actor.user_id, *happened)
+        outcome.frames = frames_of(happened, changed, outcome.seq, actor.user_id, actor.policy.language)
+
+
+def _lock(conversation_pk: int) -> Conversation:
+    """One step at a time in a conversation, so that leaving, a takeover and a message cannot cross."""
+    return Conversation.objects.select_for_update().get(pk=conversation_pk)
+
+
+def _history(conversation: Conversation, user_id: uuid.UUID) -> list[Said]:
+    """The newest messages, oldest first."""
+    rows = (
+        Message.objects.filter(conversation=conversation, author__in=_SPOKEN)
+        .exclude(state__in=_UNSAID)
+        .only("id", "public_id", "author", "body")
+        .order_by("-id")[:HISTORY]
+    )
+    return [Said(row.pk, row.author, row.open(user_id)) for row in reversed(rows) if row.body is not None]  # type: ignore[arg-type]
+
+
+def _assess(text: str, actor: Actor, history: Sequence[Said]) -> Verdict:
+    """The engine's verdict; if the engine fails, the person gets the help card and no model reply (fail closed)."""
+    turns = [Turn("ai" if said.author == "ai" else "user", said.text) for said in history[-10:]]
+    try:
+        return engine.assess(text, author="user", age_band=actor.policy.engine_band, history=turns)
+    except Exception as error:
+        log.error("safety engine failed: %s", type(error).__name__)
+        return engine.unavailable()
+
+
+def _question(conversation: Conversation, message_id: uuid.UUID) -> tuple[Message | None, Message | None]:
+    """The person's message to answer and the reply that would be replaced, if there is one."""
+    message = Message.objects.filter(conversation=conversation, public_id=message_id).first()
+    if message is None or message.state == Message.State.REPLACED:
+        return None, None
+    if message.author == Message.Author.AI and message.answers_id:
+        return Message.objects.filter(pk=message.answers_id).first(), message
+    return (message, None) if message.author == Message.Author.USER else (None, None)
+
+
+def _was_answerable(question: Message) -> bool:
+    return Assessment.objects.filter(message=question.public_id, action="answer").exists()

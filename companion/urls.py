@@ -1,0 +1,35 @@
+"""Every address of the site. Names are stable; templates and tests use only them."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from companion.views import chat, health, pages
+from companion.views import personas as persona_views
+
+urlpatterns = [
+    path("", pages.home, name="home"),
+    path("about/", pages.about, name="about"),
+    path("about/labels/", pages.labels, name="labels"),
+    path("about/model/", pages.model_info, name="model_info"),
+    path("terms/", pages.terms, name="terms"),
+    path("privacy/", pages.privacy, name="privacy"),
+    path("help/", pages.help_page, name="help"),
+    path("health/", health.health, name="health"),
+    path("companions/", persona_views.gallery, name="gallery"),
+    path("companions/new/", persona_views.create, name="persona_create"),
+    path("companions/mine/", persona_views.mine, name="my_personas"),
+    path("companions/<slug:slug>/", persona_views.detail, name="persona"),
+    path("companions/<slug:slug>/edit/", persona_views.edit, name="persona_edit"),
+    path("companions/<slug:slug>/submit/", persona_views.submit, name="persona_submit"),
+    path("companions/<slug:slug>/delete/", persona_views.delete, name="persona_delete"),
+    path("companions/<slug:slug>/talk/", chat.talk, name="talk"),
+    path("chats/", chat.chats, name="chats"),
+    path("chats/<uuid:public_id>/", chat.chat, name="chat"),
+    path("chats/<uuid:public_id>/older/", chat.older, name="chat_older"),
+    path("chats/<uuid:public_id>/leave/", chat.leave, name="chat_leave"),
+    path("chats/<uuid:public_id>/memories/", chat.memories, name="memories"),
+    path("notice/acknowledge/", chat.acknowledge, name="notice_acknowledge"),
+    path("accounts/", include("accounts.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,188 @@
+"""The chat pages: list, conversation, older messages, leaving without JavaScript, memories."""
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Max
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import realtime
+from accounts.models import User
+from companion import access, history, memory, personas, portrayal, replies, sentences, turns
+from companion.access import Refusal
+from companion.models import Conversation
+
+
+def _actor(request: HttpRequest) -> access.Actor:
+    assert isinstance(request.user, User)
+    try:
+        return access.load_actor(request.user.pk, request.session.session_key or "", timezone.now())
+    except access.SessionEnded:
+        raise Http404 from None
+
+
+def _conversation(request: HttpRequest, public_id: uuid.UUID) -> Conversation:
+    assert isinstance(request.user, User)
+    try:
+        return access.access_conversation(request.user.pk, public_id)
+    except access.NotFound:
+        raise Http404 from None
+
+
+def _blocked(refusal: Refusal | None, language: str) -> dict[str, Any] | None:
+    """A refusal for the page: sentence and the way on."""
+    if refusal is None:
+        return None
+    sentence, label = sentences.refusal(refusal.code, language)
+    link = {"url": reverse(refusal.link), "label": label} if refusal.link else None
+    return {"code": refusal.code, "text": sentence, "link": link}
+
+
+@login_required
+@require_GET
+def chats(request: HttpRequest) -> HttpResponse:
+    """The person's conversations, the latest first. No previews: shoulders are near, and labels would be needed."""
+    assert isinstance(request.user, User)
+    language = request.user.language
+    rows = (
+        Conversation.objects.filter(user=request.user)
+        .select_related("persona")
+        .annotate(newest=Max("messages__created_at"))
+        .order_by("-newest", "-created_at")
+    )
+    listed = [{"conversation": row, "persona": portrayal.face(row.persona, language)} for row in rows]
+    return render(request, "companion/chats.html", {"conversations": listed})
+
+
+@login_required
+@require_GET
+def chat(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """One conversation. The newest messages are in the page; the socket continues after `last_event`."""
+    actor = _actor(request)
+    conversation = _conversation(request, public_id)
+    last_event = realtime.last_event(
+        actor.user_id
+    )  # read before the messages: the replay may repeat, never skip
+    if not actor.notice_acknowledged:
+        access.show_notice(actor.user_id, actor.session_key)
+    refusal = access.account_gate(actor)
+    if refusal is None and not personas.may_talk(actor.policy, conversation.persona):
+        refusal = Refusal("persona", "gallery")
+    page = history.newest_page(conversation, actor.user_id, actor.policy.language)
+    reply = replies.current(conversation.public_id)
+    context = {
+        "conversation": conversation,
+        "state": access.state_of(conversation),
+        "persona": portrayal.face(conversation.persona, actor.policy.language),
+        "message_list": page.messages,
+        "has_older": page.has_older,
+        "last_event": last_event,
+        "notice_required": not actor.notice_acknowledged,
+        "blocked": _blocked(refusal, actor.policy.language),
+        "max_characters": settings.MESSAGE_MAX_CHARACTERS,
+        "reply": {"id": str(reply.job.public_id), "text": reply.text} if reply else None,
+        "is_minor": actor.policy.is_minor,
+    }
+    response = render(request, "companion/chat.html", context)
+    response["Cache-Control"] = "no-store"  # a shared computer's back button must not show it after logout
+    return response
+
+
+@login_required
+@require_GET
+def older(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """A fragment with the messages before one; the page puts it above without moving what is read."""
+    assert isinstance(request.user, User)
+    conversation = _conversation(request, public_id)
+    try:
+        before = uuid.UUID(request.GET.get("before", ""))
+        page = history.page_before(conversation, request.user.pk, before, request.user.language)
+    except (ValueError, access.NotFound):
+        raise Http404 from None
+    context = {
+        "conversation": conversation,
+        "persona": portrayal.face(conversation.persona, request.user.language),
+        "message_list": page.messages,
+        "has_older": page.has_older,
+    }
+    return render(request, "companion/_messages.html", context)
+
+
+@login_required
+@require_POST
+def talk(request: HttpRequest, slug: str) -> HttpResponse:
+    """Open the conversation with a companion, or come back to it."""
+    actor = _actor(request)
+    try:
+        conversation = turns.open_conversation(actor, slug)
+    except access.NotFound:
+        raise Http404 from None
+    return redirect("chat", conversation.public_id)
+
+
+@login_required
+@require_POST
+def leave(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The exit without JavaScript."""
+    try:
+        turns.leave(_actor(request), public_id)
+    except access.NotFound:
+        raise Http404 from None
+    return redirect("chat", public_id)
+
+
+@login_required
+@require_POST
+def acknowledge(request: HttpRequest) -> HttpResponse:
+    """The notice confirmed without JavaScript."""
+    actor = _actor(request)
+    turns.acknowledge_notice(actor.user_id, actor.session_key)
+    try:
+        return redirect("chat", uuid.UUID(request.POST.get("conversation", "")))
+    except ValueError:
+        return redirect("gallery")
+
+
+@login_required
+def memories(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """What this companion remembers: to read, add and erase."""
+    assert isinstance(request.user, User)
+    conversation = _conversation(request, public_id)
+    if request.method == "POST":
+        _change_memories(request, conversation)
+        return redirect("memories", public_id)
+    context = {
+        "conversation": conversation,
+        "persona": portrayal.face(conversation.persona, request.user.language),
+        "memories": memory.kept(request.user.pk, conversation.persona_id),
+        "max_characters": memory.MAX_CHARACTERS,
+    }
+    return render(request, "companion/memories.html", context)
+
+
+def _change_memories(request: HttpRequest, conversation: Conversation) -> None:
+    assert isinstance(request.user, User)
+    if "forget" in request.POST:
+        try:
+            memory.forget(request.user.pk, uuid.UUID(request.POST["forget"]))
+        except ValueError:
+            return
+        messages.success(request, _("Forgotten."))
+        return
+    try:
+        memory.remember(request.user.pk, conversation.persona_id, request.POST.get("text", ""))
+        messages.success(request, _("Remembered."))
+    except ValueError:
+        messages.error(
+            request, _("Write between 1 and %(limit)s characters.") % {"limit": memory.MAX_CHARACTERS}
+        )
+    except memory.MemoryFull:
+        messages.error(request, _("This companion's memory is full. Erase something first."))

@@ -1,0 +1,73 @@
+"""Who may look after whom."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Guardianship(models.Model):
+    """A guardian of a minor: given at sign-up (`invited`), in force once the guardian has consented (`active`)."""
+
+    class State(models.TextChoices):
+        INVITED = "invited", _("Invited")
+        ACTIVE = "active", _("Active")
+        ENDED = "ended", _("Ended")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    minor = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="guardianships")
+    guardian = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="wards", null=True, blank=True
+    )
+    # Name, relation, e-mail and phone as JSON, sealed with the minor's key.
+    details = models.BinaryField()
+    state = models.CharField(max_length=16, choices=State, default=State.INVITED)
+    consented_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            # An active guardianship has a guardian and a consent.
+            models.CheckConstraint(
+                name="guardianship_active_is_complete",
+                condition=~models.Q(state="active")
+                | models.Q(guardian__isnull=False, consented_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="guardianship_not_of_oneself", condition=~models.Q(guardian=models.F("minor"))
+            ),
+        ]
+
+
+class EmergencyContact(models.Model):
+    """Whom we reach when a person is in danger, and for nothing else (final article 13)."""
+
+    class State(models.TextChoices):
+        GIVEN = "given", _("Given")
+        CONFIRMED = "confirmed", _("Confirmed")
+        REFUSED = "refused", _("Refused")
+        UNSAFE = "unsafe", _("Marked unsafe")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="emergency_contacts")
+    # Name, relation, e-mail and phone as JSON, sealed with the person's key.
+    details = models.BinaryField()
+    state = models.CharField(max_length=16, choices=State, default=State.GIVEN)
+    created_at = models.DateTimeField(default=timezone.now)
+
+
+class PersonaBlock(models.Model):
+    """A persona that a minor's guardian has blocked. Stores the public id: personas live above this package."""
+
+    id = models.BigAutoField(primary_key=True)
+    minor = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="persona_blocks")
+    persona = models.UUIDField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["minor", "persona"], name="persona_block_once")
+        ]
