@@ -9,6 +9,7 @@ and no list needs an index option.
 import argparse
 import hashlib
 import os
+import platform
 import ssl
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def _install_torch() -> None:
                 pass
         _uv("--no-deps", "--torch-backend", "cpu", pin)
     except DevstackError:
-        if sys.platform == "linux":
+        if platform.system() == "Linux":
             raise  # the ordinary Linux build does not work without its CUDA packages
         _uv("--no-deps", pin)
 
