@@ -1,6 +1,5 @@
 # Two commands: `make run` and `make test`. Both install what they need into .venv first.
 PYTHON ?= python3
-export PORT ?= 8000
 VENV_PYTHON := .venv/bin/python
 TYPED := accounts guardians safety companion devstack
 
