@@ -202,10 +202,6 @@ def load_builtin() -> tuple[Card, ...]:
     return tuple(_read(path) for path in sorted(BUILTIN_DIR.glob("*.toml")))
 
 
-def find_builtin(slug: str) -> Card | None:
-    return next((card for card in load_builtin() if card.slug == slug), None)
-
-
 def validate(card: Card) -> list[Problem]:
     """What keeps a built-in card from being shipped: each language on its own, then what both share."""
     problems: list[Problem] = []

@@ -21,7 +21,6 @@ from companion.cards import (
     Text,
     Tint,
     contrast,
-    find_builtin,
     load_builtin,
     validate,
     validate_fields,
@@ -131,9 +130,11 @@ def test_contrast_knows_black_on_white() -> None:
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
 
-def test_a_companion_is_found_by_its_slug() -> None:
-    assert find_builtin("whale") in CARDS
-    assert find_builtin("nobody") is None
+def test_the_style_sheet_paints_each_companion_in_its_own_tint() -> None:
+    sheet = (ROOT / "static" / "css" / "tints.css").read_text(encoding="utf-8")
+    for card in CARDS:
+        painted = f".tint-{card.slug} {{ --tint-day: {card.tint.light}; --tint-night: {card.tint.dark}; }}"
+        assert painted in sheet
 
 
 def test_text_is_read_in_the_readers_language() -> None:
