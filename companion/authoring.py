@@ -1,0 +1,222 @@
+"""Companions that people write: draft, automatic check, human review, published or not accepted.
+
+A stored draft has passed the automatic check. Nobody but its author opens a draft; a person of the team, never the author,
+decides about a submitted version. Every change makes a new version that goes the same way again.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import audit
+from accounts.models import User
+from companion.cards import AgeRating, Mood, Problem, Relationship, validate_fields
+from companion.models import Persona
+from companion.personas import INTIMATE, NotFound
+from guardians.limits import EffectivePolicy
+from safety import engine
+
+MAX_PER_PERSON = 50
+# What the engine says of a text that no card may hold: refused, held for a human, or a sign of danger.
+_UNFIT_ACTIONS = frozenset({"refuse", "hold", "help_card"})
+
+
+class Reason(models.TextChoices):
+    """Why a reviewer did not accept a version. The author reads the sentence, the database keeps the code."""
+
+    REAL_PERSON = "real_person", _("It looks like a real person. Please invent a character.")
+    HARMFUL = "harmful", _("It could lead people to harm themselves or others. Please take that out.")
+    SEXUAL = "sexual", _("It is sexual. Please take that out.")
+    DECEPTIVE = "deceptive", _("It promises or pretends something that an AI cannot keep. Please take that out.")
+    WRONG_CLASS = "wrong_class", _("The relationship or the age does not fit the text. Please choose again.")
+    UNCLEAR = "unclear", _("There is too little in it to talk with. Please say more about the character.")
+
+
+class NotPossible(Exception):
+    """The step does not fit the state: already submitted, decided by somebody else, or changed in between."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What an author writes, in one language."""
+
+    name: str
+    tagline: str
+    description: str
+    greeting: str
+    character: str
+    relationship: Relationship
+    age_rating: AgeRating
+    moods: tuple[Mood, ...] = ()
+    examples: tuple[tuple[str, str], ...] = ()  # (person, companion)
+    tags: tuple[str, ...] = ()
+
+    def fields(self) -> dict[str, str]:
+        return {
+            "name": self.name,
+            "tagline": self.tagline,
+            "description": self.description,
+            "greeting": self.greeting,
+            "character": self.character,
+        }
+
+    def card(self) -> dict[str, Any]:
+        """The JSON that is sealed."""
+        return self.fields() | {
+            "moods": list(self.moods),
+            "examples": [{"user": user, "companion": companion} for user, companion in self.examples],
+            "tags": list(self.tags),
+        }
+
+
+def check(draft: Draft, author: EffectivePolicy) -> Sequence[Problem]:
+    """The automatic check: the project's rules for cards, then the safety engine on every text."""
+    problems = validate_fields(
+        draft.fields(),
+        relationship=draft.relationship,
+        age_rating=draft.age_rating,
+        examples=draft.examples,
+        tags=draft.tags,
+    )
+    if draft.relationship in INTIMATE and (author.is_minor or author.age_band is None):
+        problems.append(Problem("relationship", "relationship", _("Please choose another relationship.")))
+    texts = [*draft.fields().items(), *(("examples", text) for pair in draft.examples for text in pair)]
+    for field, text in texts:
+        if engine.assess(text, age_band=author.engine_band).action in _UNFIT_ACTIONS:
+            problems.append(Problem("unsafe", field, _("This could hurt somebody. Please write it differently.")))
+    return problems
+
+
+def create(author: EffectivePolicy, draft: Draft) -> Persona:
+    """A new draft. Raises NotPossible for text that does not pass or when the author has too many."""
+    if check(draft, author) or Persona.objects.filter(author_id=author.user_id).count() >= MAX_PER_PERSON:
+        raise NotPossible
+    persona = Persona(
+        # Says nothing about the text: the address of a draft may end up in a browser's history.
+        slug=f"c-{secrets.token_hex(6)}",
+        author_id=author.user_id,
+        relationship=draft.relationship,
+        age_rating=draft.age_rating,
+    )
+    with transaction.atomic(durable=True):
+        persona.seal_card(draft.card())
+        persona.save(force_insert=True)
+    return persona
+
+
+def edit(author: EffectivePolicy, persona: Persona, draft: Draft) -> None:
+    """A new version, as a draft again, so that what others talk with is always what was reviewed."""
+    if check(draft, author):
+        raise NotPossible
+    persona.seal_card(draft.card())
+    with transaction.atomic(durable=True):
+        changed = _own(author, persona).update(
+            card=persona.card,
+            relationship=draft.relationship,
+            age_rating=draft.age_rating,
+            state=Persona.State.DRAFT,
+            version=persona.version + 1,
+            review_reason="",
+            reviewed_by=None,
+            submitted_at=None,
+            updated_at=timezone.now(),
+        )
+        if not changed:
+            raise NotPossible
+
+
+def submit(author: EffectivePolicy, persona: Persona) -> None:
+    """Ask for the review of this version."""
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        changed = (
+            _own(author, persona)
+            .filter(state=Persona.State.DRAFT)
+            .update(state=Persona.State.IN_REVIEW, submitted_at=now, updated_at=now)
+        )
+        if not changed:
+            raise NotPossible
+        _record("persona.submitted", author.user_id, persona)
+
+
+def delete(author: EffectivePolicy, persona: Persona) -> None:
+    """Take it away from everybody. Where conversations exist only its name stays, so that they remain readable."""
+    with transaction.atomic(durable=True):
+        row = _own(author, persona).select_for_update().first()
+        if row is None:
+            raise NotPossible
+        if not row.conversations.exists():
+            row.delete()
+            return
+        empty: dict[str, Any] = dict.fromkeys(("tagline", "description", "greeting", "character"), "")
+        row.seal_card(empty | {"name": row.open_card()["name"], "moods": [], "examples": [], "tags": []})
+        row.state = Persona.State.RETIRED
+        row.save(update_fields=["card", "state", "updated_at"])
+
+
+def access_own(author: EffectivePolicy, slug: str) -> Persona:
+    """The door to one's own companion. Raises NotFound for absent, retired and other people's."""
+    persona = Persona.objects.filter(slug=slug, author_id=author.user_id).first()
+    if persona is None or persona.state == Persona.State.RETIRED:
+        raise NotFound
+    return persona
+
+
+def may_review(reviewer: User, persona: Persona) -> bool:
+    """Who may open the text of this submitted version: staff with the right, never the author, never a draft."""
+    return (
+        reviewer.is_active
+        and reviewer.is_staff
+        and reviewer.has_perm("companion.change_persona")
+        and persona.author_id is not None
+        and persona.author_id != reviewer.pk
+        and persona.state in (Persona.State.IN_REVIEW, Persona.State.PUBLISHED, Persona.State.REFUSED)
+    )
+
+
+def publish(reviewer: User, persona: Persona, *, age_rating: AgeRating) -> None:
+    """Open the reviewed version to others; the reviewer sets the age, and an intimate one is for adults always."""
+    if Relationship(persona.relationship) in INTIMATE:
+        age_rating = AgeRating.FROM_18
+    _decide(reviewer, persona, "persona.published", state=Persona.State.PUBLISHED, age_rating=age_rating)
+
+
+def refuse(reviewer: User, persona: Persona, *, reason: Reason) -> None:
+    """Close the reviewed version. The author reads why, and may change it and submit again."""
+    _decide(reviewer, persona, "persona.refused", state=Persona.State.REFUSED, review_reason=reason.value)
+
+
+def _decide(reviewer: User, persona: Persona, action: str, **change: Any) -> None:
+    if not may_review(reviewer, persona):
+        raise NotPossible
+    with transaction.atomic(durable=True):
+        # Two reviewers, or an author who edits meanwhile: only a decision about the version that was read counts.
+        changed = Persona.objects.filter(
+            pk=persona.pk, version=persona.version, state=Persona.State.IN_REVIEW
+        ).update(reviewed_by=reviewer, updated_at=timezone.now(), **change)
+        if not changed:
+            raise NotPossible
+        _record(action, reviewer.pk, persona, **{k: str(v) for k, v in change.items()})
+
+
+def _own(author: EffectivePolicy, persona: Persona) -> models.QuerySet[Persona]:
+    """The row as the author saw it; a second tab that saved first makes this empty."""
+    return Persona.objects.filter(pk=persona.pk, author_id=author.user_id, version=persona.version).exclude(
+        state=Persona.State.RETIRED
+    )
+
+
+def _record(action: str, actor: Any, persona: Persona, **data: Any) -> None:
+    audit.record(
+        action,
+        actor=actor,
+        subject=persona.author_id,
+        target=f"persona:{persona.public_id}",
+        version=persona.version,
+        **data,
+    )

@@ -1,0 +1,109 @@
+"""Pages without a person's data: home, reading, help lines, display settings, and what is shown when something fails."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.care import AGREEMENT_VERSION
+from accounts.models import User
+from companion import personas
+from companion.templatetags.page import TEXT_COOKIE, TEXT_SIZES, THEME_COOKIE, THEMES
+from guardians.limits import effective_policy
+from safety import resources
+
+HOME_PORTRAITS = 7
+COOKIE_AGE = 365 * 24 * 3600  # seconds
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    policy = effective_policy(request.user, timezone.now()) if isinstance(request.user, User) else None
+    shown = personas.visible_personas(policy, get_language() or "en")
+    return render(request, "pages/home.html", {"personas": shown[:HOME_PORTRAITS]})
+
+
+@require_safe
+def about(request: HttpRequest) -> HttpResponse:
+    return render(request, "pages/about.html", {"operator": _operator()})
+
+
+@require_safe
+def labels(request: HttpRequest) -> HttpResponse:
+    return render(request, "pages/labels.html")
+
+
+@require_safe
+def model_info(request: HttpRequest) -> HttpResponse:
+    context = {"operator": _operator(), "model_name": settings.LLM_MODEL}
+    return render(request, "pages/model_info.html", context)
+
+
+@require_safe
+def terms(request: HttpRequest) -> HttpResponse:
+    return render(request, "pages/terms.html", {"operator": _operator(), "version": AGREEMENT_VERSION})
+
+
+@require_safe
+def privacy(request: HttpRequest) -> HttpResponse:
+    context = {"operator": _operator(), "version": AGREEMENT_VERSION, "local_model": settings.ANBAN_DEMO_MODEL}
+    return render(request, "pages/privacy.html", context)
+
+
+@require_safe
+def help_page(request: HttpRequest) -> HttpResponse:
+    """Works for everybody, logged in or not."""
+    return render(request, "pages/help.html", {"lines": resources.help_lines("CN")})
+
+
+@require_POST
+def set_display(request: HttpRequest) -> HttpResponse:
+    """Remember day or night and the size of text on this device. No script: the next page is simply rendered so."""
+    target = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+        target = "home"
+    response = redirect(target)
+    for field, cookie, allowed in (("theme", THEME_COOKIE, THEMES), ("text", TEXT_COOKIE, TEXT_SIZES)):
+        value = request.POST.get(field, "")
+        if value in allowed:
+            response.set_cookie(
+                cookie, value, COOKIE_AGE, secure=request.is_secure(), httponly=True, samesite="Lax"
+            )
+    return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return render(request, "400.html", status=400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return render(request, "403.html", status=403)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return render(request, "403.html", status=403)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return render(request, "404.html", status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Needs no database, session or context processor: whatever broke may be one of them."""
+    context = {"static": settings.STATIC_URL, "lines": resources.help_lines("CN")}
+    return HttpResponseServerError(render_to_string("500.html", context))
+
+
+def _operator() -> dict[str, Any]:
+    """Who answers for this site; the pages say so when nobody has entered it."""
+    return {
+        "name": settings.OPERATOR_NAME,
+        "contact": settings.OPERATOR_CONTACT,
+        "filing": settings.OPERATOR_FILING,
+    }
