@@ -88,9 +88,11 @@ def build(
     rules = _rules(language, situation.engine_band)
     identity = _IDENTITY[language].format(name=role.name)
     clock = _HOUR[language].format(time=situation.local_time)
-    character = _clip(role.character, max(200, budget // 3))
-    newest = _clip(history[-1][1], max(64, budget // 2)) if history else ""
-    spare = budget - tokens(identity + clock + character + rules) - tokens(newest) - 32
+    spare = budget - tokens(identity + clock + rules) - 24  # separators and the two messages that are always there
+    character = _clip(role.character, spare * 2 // 5)
+    spare -= tokens(character)
+    newest = _clip(history[-1][1], spare * 4 // 5) if history else ""
+    spare -= tokens(newest)
     memories, spare = _fit(situation.memories, spare // 4, spare)
     examples, spare = _fit_examples(role.examples, spare // 4, spare)
     parts = [identity, character]

@@ -41,6 +41,7 @@ _LINES: dict[str, Promise] = {
     ),
     "budget_deployment": _("Very many people are talking right now. Please try again in an hour."),
 }
+CODES = frozenset({*_REFUSALS, *_LINES})
 _UNWELL = _(
     "The companion cannot answer right now. Your message is kept; please try again in a little while."
 )
