@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 _KNOWN_DEVICE = {"login_failed": "10/5m/key"}
 
 
+def display_name(user: User) -> str:
+    """For allauth's mails and pages, in place of the primary key that str(user) gives to logs."""
+    return user.nickname or user.email
+
+
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """All of sign-up's facts in the same row and the same INSERT."""

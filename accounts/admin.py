@@ -22,6 +22,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
+# Age decides protection, so a birth date is corrected by staff only, after a look at the request.
+_EDITABLE = ("role", "is_active", "is_staff", "is_superuser", "groups", "birth_date")
+
+
 @admin.register(User)
 class UserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("id", "role", "is_active", "is_staff", "date_joined")
@@ -44,9 +48,7 @@ class UserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "date_joined",
         "last_login",
     )
-    readonly_fields = tuple(
-        name for name in fields if name not in ("role", "is_active", "is_staff", "is_superuser", "groups")
-    )
+    readonly_fields = tuple(name for name in fields if name not in _EDITABLE)
     filter_horizontal = ("groups",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

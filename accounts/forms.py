@@ -102,7 +102,7 @@ def agreement_field() -> forms.BooleanField:
 def birth_date_field() -> BirthDateField:
     return BirthDateField(
         label=_("Birth date"),
-        help_text=_("Your age decides what we must protect you from. Nobody else sees the date."),
+        help_text=_("It decides how we protect you. Companions are never told the date."),
     )
 
 
@@ -121,8 +121,10 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
     field_order = ["email", "password1", "birth_date", "nickname", "agreement"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
         super().__init__(*args, **kwargs)
         self.fields["email"].label = _("E-mail address")
+        self.fields["password1"].help_text = _("At least 10 characters, and not one that is easy to guess.")
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)
 
@@ -143,9 +145,15 @@ class AccountForm(forms.Form):
     agreement = agreement_field()
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
         super().__init__(*args, **kwargs)
+        self._user = user
         if user.birth_date is not None:
             del self.fields["birth_date"]
+
+    def clean_birth_date(self) -> dt.date:
+        date: dt.date = self.cleaned_data["birth_date"]
+        return check_birth_date(date, time_zone=self._user.time_zone, now=timezone.now())
 
 
 class CareForm(forms.Form):

@@ -1,5 +1,6 @@
 """Account pages that allauth does not have: what is still needed, and settings."""
 
+import contextlib
 from typing import cast
 
 from django.conf import settings
@@ -63,7 +64,9 @@ def _guardian(request: HttpRequest, user: User) -> HttpResponse:
             request.POST or None, user=user, minor=True, suggest_simple=False, initial=_initial(details)
         )
         if form.is_valid():
-            links.invite(user, form.details, actor=user.pk, now=timezone.now())
+            # The guardian may have consented a moment ago: then the page says so instead of replacing them.
+            with contextlib.suppress(links.LinkError):
+                links.invite(user, form.details, actor=user.pk, now=timezone.now())
             return redirect("care")
     return render(
         request,

@@ -1,0 +1,88 @@
+"""The cast of every test: fixed people, made by the project's own functions. Never a person of convenience."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.utils import timezone
+
+from accounts.care import AGREEMENT_VERSION, ContactDetails
+from accounts.models import User
+from guardians import contacts, links
+from guardians.models import Guardianship
+
+PASSWORD = "a long test password"
+CONTACT = ContactDetails("Lin Qiu", "sibling", email="contact@example.org", phone="+8613800138000")
+GUARDIAN = ContactDetails("Zhou Lan", "mother", email="guardian@example.org")
+
+
+def born(years: int, now: dt.datetime | None = None) -> dt.date:
+    """A birth date that makes somebody `years` old, half a year after the birthday."""
+    return (now or timezone.now()).date() - dt.timedelta(days=round(years * 365.25) + 180)
+
+
+def make_user(name: str, years: int, **fields: Any) -> User:
+    """Somebody who signed up and confirmed the address, without guardian or contact yet."""
+    values = {
+        "birth_date": born(years),
+        "agreement_version": AGREEMENT_VERSION,
+        "agreed_at": timezone.now(),
+        "language": "en",
+        **fields,
+    }
+    user = User.objects.create_user(f"{name}@example.org", PASSWORD, nickname=name.title(), **values)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    return user
+
+
+def with_contact(user: User) -> User:
+    contacts.add(user, CONTACT, actor=user.pk, now=timezone.now())
+    return user
+
+
+def with_guardian(minor: User, guardian: User) -> Guardianship:
+    link = links.invite(minor, GUARDIAN, actor=minor.pk, now=timezone.now())
+    links.activate(link, guardian=guardian, actor=guardian.pk, now=timezone.now())
+    return link
+
+
+@pytest.fixture
+def adult(db: None) -> User:
+    return with_contact(make_user("adult", 29))
+
+
+@pytest.fixture
+def guardian(db: None) -> User:
+    return with_contact(make_user("guardian", 44))
+
+
+@pytest.fixture
+def minor(guardian: User) -> User:
+    """Fifteen, with the guardian's consent."""
+    user = make_user("minor", 15)
+    with_guardian(user, guardian)
+    return user
+
+
+@pytest.fixture
+def elder(db: None) -> User:
+    return with_contact(make_user("elder", 71, simple_mode=True, language="zh-hans"))
+
+
+@pytest.fixture
+def outsider(db: None) -> User:
+    """An adult with an account like everybody's and no tie to anybody else of the cast."""
+    return with_contact(make_user("outsider", 33))
+
+
+@pytest.fixture
+def moderator(db: None) -> User:
+    return with_contact(make_user("moderator", 36, role=User.Role.MODERATOR, is_staff=True))
+
+
+@pytest.fixture
+def supervisor(db: None) -> User:
+    return with_contact(
+        make_user("supervisor", 41, role=User.Role.OPERATOR, is_staff=True, is_superuser=True)
+    )
