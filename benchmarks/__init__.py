@@ -1,0 +1,1 @@
+"""What is measured and how; results are printed, never asserted in tests. See README.md."""
