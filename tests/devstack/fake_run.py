@@ -11,7 +11,12 @@ from devstack.supervisor import Process, Supervisor
 
 def main(here: Path, words: list[str]) -> int:
     table = [
-        Process(name, [sys.executable, "-m", "tests.devstack.fake_process", name, str(here)], rank=int(rank))
+        Process(
+            name,
+            [sys.executable, "-m", "tests.devstack.fake_process", name, str(here)],
+            rank=int(rank),
+            early=name != "late",
+        )
         for name, rank in (word.split("=") for word in words)
     ]
     with Guard(keep_open=(claim(here / "run.lock"),), patience=0.5) as guard:
@@ -19,7 +24,7 @@ def main(here: Path, words: list[str]) -> int:
         servers = Embedded(here, here, given=elsewhere, account=unprivileged_account(), guard=guard)
         return Supervisor(servers, guard=guard, env={}).run(
             table,
-            ready=lambda: all((here / f"{process.name}.pid").exists() for process in table),
+            ready=lambda: all((here / f"{process.name}.pid").exists() for process in table if process.early),
             announce=lambda _: print("ready", flush=True),
         )
 

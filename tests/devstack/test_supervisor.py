@@ -80,6 +80,16 @@ def test_a_killed_supervisor_leaves_nothing_running_not_even_grandchildren(
     assert until(lambda: all(gone(pid) for pid in pids)), "something is still running"
 
 
+def test_what_is_not_needed_for_the_page_starts_once_the_page_answers(
+    tmp_path: Path, runs: list[Run]
+) -> None:
+    run = Run(tmp_path, "late=1", "web=0")
+    runs.append(run)
+    run.wait_until_ready()
+    assert until((tmp_path / "late.pid").exists)
+    assert (tmp_path / "web.pid").stat().st_mtime_ns < (tmp_path / "late.pid").stat().st_mtime_ns
+
+
 def test_one_that_ends_by_itself_stops_the_rest_and_is_named_with_its_last_lines(
     tmp_path: Path, runs: list[Run]
 ) -> None:
