@@ -46,8 +46,8 @@ check: dev ## Lint, types, import contracts, migrations, deploy checks, translat
 	ANBAN_ENV=test $(VENV_PYTHON) manage.py messages --check
 
 bench: dev ## Measure a turn and the pages; prints tables, asserts nothing
-	@$(VENV_PYTHON) -m devstack exec --throwaway -- $(VENV_PYTHON) -m benchmarks.turn
-	@$(VENV_PYTHON) -m devstack exec --throwaway -- $(VENV_PYTHON) -m benchmarks.pages
+	@$(VENV_PYTHON) -m benchmarks.turn
+	@$(VENV_PYTHON) -m benchmarks.pages
 
 chaos: ## Kill processes during crises (not there yet)
 	@echo "There is no chaos test yet: it comes together with the crisis path that it will attack." >&2; exit 2
