@@ -17,6 +17,8 @@ from django.conf import settings
 from companion.llm.breaker import Breaker, State
 from companion.llm.call import Call, Code, Endpoint, Finish, ModelError
 
+__all__ = ["ChatMessage", "Finish", "ModelError", "close", "endpoint", "health", "status", "stream"]
+
 logger = logging.getLogger(__name__)
 
 Status = Literal["ok", "down", "demo", "unconfigured"]
