@@ -32,7 +32,10 @@ class Reason(models.TextChoices):
     REAL_PERSON = "real_person", _("It looks like a real person. Please invent a character.")
     HARMFUL = "harmful", _("It could lead people to harm themselves or others. Please take that out.")
     SEXUAL = "sexual", _("It is sexual. Please take that out.")
-    DECEPTIVE = "deceptive", _("It promises or pretends something that an AI cannot keep. Please take that out.")
+    DECEPTIVE = (
+        "deceptive",
+        _("It promises or pretends something that an AI cannot keep. Please take that out."),
+    )
     WRONG_CLASS = "wrong_class", _("The relationship or the age does not fit the text. Please choose again.")
     UNCLEAR = "unclear", _("There is too little in it to talk with. Please say more about the character.")
 
@@ -88,7 +91,9 @@ def check(draft: Draft, author: EffectivePolicy) -> Sequence[Problem]:
     texts = [*draft.fields().items(), *(("examples", text) for pair in draft.examples for text in pair)]
     for field, text in texts:
         if engine.assess(text, age_band=author.engine_band).action in _UNFIT_ACTIONS:
-            problems.append(Problem("unsafe", field, _("This could hurt somebody. Please write it differently.")))
+            problems.append(
+                Problem("unsafe", field, _("This could hurt somebody. Please write it differently."))
+            )
     return problems
 
 
@@ -167,12 +172,14 @@ def access_own(author: EffectivePolicy, slug: str) -> Persona:
     return persona
 
 
+def is_reviewer(person: User) -> bool:
+    return person.is_active and person.is_staff and person.role in (User.Role.MODERATOR, User.Role.OPERATOR)
+
+
 def may_review(reviewer: User, persona: Persona) -> bool:
-    """Who may open the text of this submitted version: staff with the right, never the author, never a draft."""
+    """Who may open the text of this submitted version: a reviewer, never of their own companion, never a draft."""
     return (
-        reviewer.is_active
-        and reviewer.is_staff
-        and reviewer.has_perm("companion.change_persona")
+        is_reviewer(reviewer)
         and persona.author_id is not None
         and persona.author_id != reviewer.pk
         and persona.state in (Persona.State.IN_REVIEW, Persona.State.PUBLISHED, Persona.State.REFUSED)

@@ -42,7 +42,7 @@ class PersonaForm(forms.Form):
     )
     moods = forms.MultipleChoiceField(
         label=_("Mood"),
-        help_text=_("The gallery’s filter uses it."),
+        help_text=_("The gallery's filter uses it."),
         choices=[(mood.value, mood.label) for mood in Mood],
         widget=forms.CheckboxSelectMultiple,
     )
@@ -62,11 +62,12 @@ class PersonaForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 7}),
     )
     tags = forms.CharField(
-        label=_("Tags"), help_text=_("Up to six words, with commas between them."), required=False, max_length=200
+        label=_("Tags"),
+        help_text=_("Up to six words, with commas between them."),
+        required=False,
+        max_length=200,
     )
-    invented = forms.BooleanField(
-        label=_("I invented this character. It is no real person, living or dead.")
-    )
+    invented = forms.BooleanField(label=_("I invented this character. It is no real person, living or dead."))
 
     def __init__(self, *args: Any, author: EffectivePolicy, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -102,7 +103,9 @@ class PersonaForm(forms.Form):
         data: dict[str, Any] = super().clean() or {}
         if not self.errors:
             for problem in authoring.check(self.draft(), self.author):
-                self.add_error(problem.field if problem.field in self.fields else "user_1", str(problem.message))
+                self.add_error(
+                    problem.field if problem.field in self.fields else "user_1", str(problem.message)
+                )
         return data
 
     def draft(self) -> Draft:

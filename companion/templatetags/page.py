@@ -7,6 +7,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from safety.resources import HelpLine, help_lines
+
 register = template.Library()
 
 THEME_COOKIE = "anban_theme"
@@ -33,6 +35,12 @@ def display_attributes(context: dict[str, Any]) -> SafeString:
         _choice(context, THEME_COOKIE, THEMES),
         _choice(context, TEXT_COOKIE, TEXT_SIZES),
     )
+
+
+@register.simple_tag
+def every_help_line() -> list[HelpLine]:
+    """For the page of a server error, which gets no context: it must need neither database nor session."""
+    return help_lines("CN")
 
 
 @register.simple_tag(takes_context=True)

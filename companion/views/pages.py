@@ -1,11 +1,10 @@
-"""Pages without a person's data: home, reading, help lines, display settings, and what is shown when something fails."""
+"""Pages without a person's data: home, what we tell, help lines, and how this device shows pages."""
 
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseServerError
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.care import AGREEMENT_VERSION
 from accounts.models import User
 from companion import personas
+from companion.llm import weights
 from companion.templatetags.page import TEXT_COOKIE, TEXT_SIZES, THEME_COOKIE, THEMES
 from guardians.limits import effective_policy
 from safety import resources
@@ -41,7 +41,18 @@ def labels(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def model_info(request: HttpRequest) -> HttpResponse:
-    context = {"operator": _operator(), "model_name": settings.LLM_MODEL}
+    """Which model answers, and the licences of the embedded ones where they do."""
+    embedded = settings.ANBAN_DEMO_MODEL and not settings.LLM_GGUF_PATH
+    context = {
+        "operator": _operator(),
+        "model_name": settings.LLM_MODEL,
+        "own_file": bool(settings.LLM_GGUF_PATH),
+        "demo_models": [
+            {"facts": model, "text": weights.licence_text(model.id)}
+            for model in weights.EMBEDDED_MODELS
+            if embedded and model.version
+        ],
+    }
     return render(request, "pages/model_info.html", context)
 
 
@@ -52,7 +63,11 @@ def terms(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def privacy(request: HttpRequest) -> HttpResponse:
-    context = {"operator": _operator(), "version": AGREEMENT_VERSION, "local_model": settings.ANBAN_DEMO_MODEL}
+    context = {
+        "operator": _operator(),
+        "version": AGREEMENT_VERSION,
+        "local_model": settings.ANBAN_DEMO_MODEL,
+    }
     return render(request, "pages/privacy.html", context)
 
 
@@ -78,32 +93,10 @@ def set_display(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return render(request, "400.html", status=400)
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return render(request, "403.html", status=403)
-
-
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return render(request, "403.html", status=403)
-
-
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return render(request, "404.html", status=404)
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Needs no database, session or context processor: whatever broke may be one of them."""
-    context = {"static": settings.STATIC_URL, "lines": resources.help_lines("CN")}
-    return HttpResponseServerError(render_to_string("500.html", context))
-
-
 def _operator() -> dict[str, Any]:
     """Who answers for this site; the pages say so when nobody has entered it."""
     return {
-        "name": settings.OPERATOR_NAME,
-        "contact": settings.OPERATOR_CONTACT,
-        "filing": settings.OPERATOR_FILING,
+        "name": getattr(settings, "OPERATOR_NAME", ""),
+        "contact": getattr(settings, "OPERATOR_CONTACT", ""),
+        "filing": getattr(settings, "OPERATOR_FILING", ""),
     }

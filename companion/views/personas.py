@@ -73,7 +73,9 @@ def create(request: HttpRequest) -> HttpResponse:
         try:
             persona = authoring.create(policy, form.draft())
         except authoring.NotPossible:
-            form.add_error(None, _("You have written as many companions as one person can keep. Delete one first."))
+            form.add_error(
+                None, _("You have written as many companions as one person can keep. Delete one first.")
+            )
         else:
             messages.success(request, _("Your draft is saved. Only you can see it."))
             return redirect("persona", persona.slug)
