@@ -1,0 +1,135 @@
+"""One spelling for matching, with a way back to the original.
+
+People hide words from filters (spaces, zero-width and full-width characters, traditional forms) and models do too, by
+accident or because they were asked to. Folding happens character by character, so that a stream can be folded piece by
+piece and every folded character remembers where it came from. The original text is never changed.
+
+The fold: NFKD without marks, lower case, invisible characters dropped (zero-width, bidi, tag characters, variation
+selectors), traditional to simplified, apostrophes dropped, repeated punctuation reduced to one, and nothing between two
+Han characters when it is only spacing or ornament ("自 杀", "自*杀", one character a line).
+"""
+
+import re
+import tomllib
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+DATA: Final = Path(__file__).parent / "data"
+
+_ORNAMENT: Final = frozenset("-_.*·•~|/\\+^=#`'<>")
+_JOINING: Final = frozenset("*^`'")  # between Latin letters these hide a word ("f*ck") rather than divide two
+_APOSTROPHES: Final = frozenset("'`‘’ʼ´")
+_SPELLED: Final = re.compile(r"(?<![a-z])[a-z](?:[ .*|~^+=#-][a-z]){3,}(?![a-z])")
+
+
+def _read_forms() -> dict[str, str]:
+    with (DATA / "traditional.toml").open("rb") as file:
+        table = tomllib.load(file)
+    return {pair[0]: pair[1] for pair in table["pairs"].split()}
+
+
+_SIMPLIFIED: Final = _read_forms()
+
+
+def is_han(char: str) -> bool:
+    return "\u4e00" <= char <= "\u9fff" or "\u3400" <= char <= "\u4dbf" or char == "〇"
+
+
+def is_word(char: str) -> bool:
+    """A Latin letter or digit: the alphabet in which words have edges."""
+    return "a" <= char <= "z" or "0" <= char <= "9"
+
+
+@lru_cache(maxsize=16384)
+def fold(char: str) -> str:
+    """What one character looks like after folding: nothing, one character, or a few."""
+    folded = []
+    for part in unicodedata.normalize("NFKD", char):
+        category = unicodedata.category(part)
+        if part == "\n":
+            folded.append(part)
+        elif category[0] == "Z" or part == "\t":
+            folded.append(" ")
+        elif category[0] not in "MC" or category in ("Cn", "Co"):
+            folded.append(_SIMPLIFIED.get(part, part))
+    return "".join(folded).casefold()
+
+
+class Folder:
+    """Folds a stream. `text` grows as chunks come in; `offsets[i]` is where `text[i]` came from.
+
+    What stands between two words is kept back until the next character says whether it matters.
+    """
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.offsets: list[int] = []
+        self.read = 0  # characters of the original taken in
+        self._between: list[tuple[str, int]] = []
+        self._alone = 0  # folded characters since the last separator
+
+    def feed(self, chunk: str) -> None:
+        text, offsets, between = self.text, self.offsets, self._between
+        for position, original in enumerate(chunk, self.read):
+            for char in fold(original):
+                if char in _APOSTROPHES and text and is_word(text[-1]) and not between:
+                    continue
+                if char in _ORNAMENT or char in " \n":
+                    between.append((char, position))
+                    continue
+                if between:
+                    self._settle(char)
+                if text and char == text[-1] and not char.isalnum() and char != "\ufffd":
+                    continue
+                text.append(char)
+                offsets.append(position)
+                self._alone += 1
+        self.read += len(chunk)
+
+    def _settle(self, coming: str) -> None:
+        """Decide about what stood between the last character and the one that comes."""
+        between = dict(reversed(self._between))  # each separator with its first place
+        first = self._between[0]
+        self._between.clear()
+        alone, self._alone = self._alone, 0
+        if not self.text:
+            return
+        last = self.text[-1]
+        if is_han(last) and is_han(coming) and ("\n" not in between or alone == 1):
+            return
+        if is_word(last) and is_word(coming) and between.keys() <= _JOINING:
+            return
+        char = next((char for char in "\n. " if char in between), first[0])
+        if is_word(last) and is_word(coming) and char not in "\n.":
+            char = " "
+        self.text.append(char)
+        self.offsets.append(between.get(char, first[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A whole text, folded. `span()` gives back the place in the original."""
+
+    text: str
+    offsets: tuple[int, ...]
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The half-open range of the original that became text[start:end]."""
+        if start >= end:
+            return (0, 0)
+        return (self.offsets[start], self.offsets[end - 1] + 1)
+
+
+def normalise(text: str) -> Folded:
+    """Fold a whole text; words spelled letter by letter ("k i l l") are joined besides."""
+    folder = Folder()
+    folder.feed(text)
+    folded = "".join(folder.text)
+    if not _SPELLED.search(folded):
+        return Folded(folded, tuple(folder.offsets))
+    dropped = {i for match in _SPELLED.finditer(folded) for i in range(match.start() + 1, match.end(), 2)}
+    kept = [i for i in range(len(folded)) if i not in dropped]
+    return Folded("".join(folded[i] for i in kept), tuple(folder.offsets[i] for i in kept))
