@@ -1,0 +1,90 @@
+/** Everything around the messages: the line, help, the notice, a person in charge, the end of the conversation. */
+
+/**
+ * @typedef {{text: string, label?: string, href?: string, run?: () => void}} Said one sentence and one next step
+ * @param {HTMLElement} root
+ * @param {(key: string) => string} say translated words
+ */
+export function createPanels(root, say) {
+  const get = (name) => /** @type {HTMLElement} */ (root.querySelector(`[data-${name}]`));
+  const dialog = /** @type {HTMLDialogElement} */ (get("notice"));
+  const reload = () => location.reload();
+  let later = 0;
+  let confirmed = !dialog.open;
+
+  /** @param {HTMLElement} place @param {Said | null} said */
+  function fill(place, said) {
+    place.hidden = !said;
+    place.replaceChildren(said?.text ?? "");
+    if (!said?.label) return;
+    const step = document.createElement(said.href ? "a" : "button");
+    step.className = "button quiet";
+    step.textContent = said.label;
+    if (said.href) step.setAttribute("href", said.href);
+    else step.addEventListener("click", said.run);
+    place.append(step);
+  }
+
+  // Chromium lets a second Escape through, so the key itself is taken away, and a closed dialog opens again.
+  dialog.addEventListener("keydown", (event) => event.key === "Escape" && event.preventDefault());
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  dialog.addEventListener("close", () => confirmed || dialog.showModal());
+
+  const panels = {
+    /** @param {Said | null} said */
+    bar: (said) => fill(get("bar"), said),
+    /** @param {string} text */
+    status: (text) => (get("status").textContent = text),
+
+    /** A short loss is nobody's business; after two seconds it is said. @param {boolean} up @param {() => void} retry */
+    line(up, retry) {
+      clearTimeout(later);
+      root.toggleAttribute("data-up", up);
+      if (up) fill(get("line"), null);
+      else later = setTimeout(() => fill(get("line"), { text: say("offline"), label: say("try_now"), run: retry }), 2000);
+    },
+
+    /** @param {number} code of a close after which trying again is no use */
+    ended(code) {
+      clearTimeout(later);
+      fill(get("line"), null);
+      const { login, chats } = root.dataset;
+      if (code === 4401) panels.bar({ text: say("signed_out"), label: say("sign_in"), href: login });
+      else if (code === 4403 || code === 4404) panels.bar({ text: say("not_here"), label: say("chats"), href: chats });
+      else if (code === 4408) panels.bar({ text: say("many_tabs"), label: say("use_here"), run: reload });
+      else panels.bar({ text: say("confused"), label: say("reload"), run: reload });
+    },
+
+    /** @param {string} html a card that the server made */
+    help(html) {
+      get("help").innerHTML = html;
+      get("help").hidden = false;
+    },
+
+    /** @param {boolean} inCharge a person of the team answers instead of the AI */
+    human: (inCharge) => (get("human").hidden = !inCharge),
+
+    /** @param {() => boolean} acknowledge says whether the server was told; otherwise the form is posted */
+    notice(acknowledge) {
+      if (dialog.matches(":modal")) return;
+      confirmed = false;
+      dialog.removeAttribute("open");
+      dialog.showModal();
+      dialog.querySelector("form").onsubmit = (event) => acknowledge() && event.preventDefault();
+    },
+
+    /** Confirmed, here or in another tab. */
+    noticed() {
+      confirmed = true;
+      dialog.close();
+    },
+
+    left() {
+      root.toggleAttribute("data-left", true);
+      get("composer").hidden = true;
+      get("after").hidden = false;
+      panels.bar(null);
+    },
+  };
+  return panels;
+}

@@ -1,0 +1,68 @@
+/**
+ * Follows the newest message for as long as the person wants to, judged by what they do and not by a distance:
+ * a wheel, a finger, a key or the scroll bar upwards lets go; reaching the bottom or sending takes hold again.
+ */
+
+const UP = new Set(["PageUp", "Home", "ArrowUp"]);
+
+/**
+ * @param {HTMLElement} view the element that scrolls
+ * @param {HTMLElement} content what grows inside it
+ * @param {() => void} onChange following began or ended
+ */
+export function followBottom(view, content, onChange) {
+  let following = true;
+  let last = view.scrollTop;
+  let finger = 0;
+  let dragging = false;
+
+  function follow(wanted) {
+    if (wanted === following) return;
+    following = wanted;
+    onChange();
+  }
+  const room = () => view.scrollHeight - view.clientHeight;
+  const letGo = () => room() > 0 && follow(false);
+  const pin = () => following && (view.scrollTop = room() + 1);
+
+  view.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && letGo(), { passive: true });
+  view.addEventListener("keydown", ({ key }) => UP.has(key) && letGo());
+  view.addEventListener("touchstart", ({ touches }) => (finger = touches[0].clientY), { passive: true });
+  view.addEventListener("touchmove", ({ touches }) => touches[0].clientY > finger + 4 && letGo(), { passive: true });
+  view.addEventListener("pointerdown", ({ target }) => (dragging = target === view)); // the scroll bar
+  addEventListener("pointerup", () => (dragging = false));
+  view.addEventListener(
+    "scroll",
+    () => {
+      const top = view.scrollTop;
+      if (top > last && room() - top < 4) follow(true);
+      else if (dragging && top < last) letGo();
+      last = top;
+    },
+    { passive: true },
+  );
+  // Text, the keyboard of a phone, a growing composer: whatever changes a height, the end stays in sight.
+  const sizes = new ResizeObserver(pin);
+  sizes.observe(content);
+  sizes.observe(view);
+
+  return {
+    get following() {
+      return following;
+    },
+    toEnd() {
+      follow(true);
+      pin();
+    },
+    /** Change what lies above without moving the text under the eyes. @param {() => void} change */
+    keep(change) {
+      const top = (element) => element.getBoundingClientRect().top;
+      const still = [...content.querySelectorAll(".message")].find((one) => top(one) + one.clientHeight > top(view) + 8);
+      const before = still && top(still);
+      view.classList.add("is-changing-above"); // no second opinion from the browser's own anchoring
+      change();
+      if (still) view.scrollTop += top(still) - before;
+      view.classList.remove("is-changing-above");
+    },
+  };
+}

@@ -1,0 +1,128 @@
+"""Reading: history, scrolling, the permanent label, narrow windows."""
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from companion.models import Conversation, Message
+from tests.e2e.conftest import PHONE, SMALLEST, Talk
+from tests.fake_llm import FakeLLM
+
+
+def _history(talk: Talk, count: int) -> None:
+    conversation = Conversation.objects.get(public_id=talk.conversation)
+    now = timezone.now()
+    rows = []
+    for number in range(count):
+        author = Message.Author.AI if number % 2 else Message.Author.USER
+        at = now - dt.timedelta(minutes=count - number)
+        row = Message(conversation=conversation, author=author, created_at=at)
+        row.seal(talk.user.pk, f"Message {number}. " + "Some words to fill it. " * (number % 7))
+        rows.append(row)
+    Message.objects.bulk_create(rows)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_the_label_is_in_sight_after_200_messages_at_320_px(talk: Talk, language: str) -> None:
+    talk.user.language = language
+    talk.user.save(update_fields=["language"])
+    _history(talk, 200)
+    window = talk.window(**SMALLEST).open()
+    strip = window.page.locator(".ai-strip")
+    for _ in range(3):
+        expect(strip).to_be_in_viewport(ratio=1)
+        window.page.locator("[data-scroll]").evaluate(
+            "view => view.scrollTop = Math.random() * view.scrollHeight"
+        )
+    window.field.focus()
+    expect(strip).to_be_in_viewport(ratio=1)
+    size, body = (
+        float(place.evaluate("e => getComputedStyle(e).fontSize").removesuffix("px"))
+        for place in (strip, window.theirs.first.locator(".message-body"))
+    )
+    assert size >= body >= 14
+    expect(window.page.get_by_role("button", name="Leave" if language == "en" else "")).not_to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+def test_no_width_scrolls_sideways(talk: Talk, model: FakeLLM, width: int) -> None:
+    model.script(reply="https://example.org/" + "long" * 60 + "\n\n`" + "code" * 60 + "`\n\n" + "字" * 200)
+    window = talk.window(viewport={"width": width, "height": 700}).open()
+    window.say("w" * 300)
+    window.replied("字字字")
+    for selector in ("html", "[data-scroll]"):
+        wide = window.page.locator(selector).evaluate("e => e.scrollWidth > e.clientWidth")
+        assert not wide, selector
+
+
+def test_older_messages_come_in_above_without_moving_what_is_read(talk: Talk) -> None:
+    _history(talk, 150)
+    window = talk.window(**PHONE).open()
+    expect(window.messages).to_have_count(40)
+    moved = window.page.evaluate(
+        """async () => {
+            const view = document.querySelector("[data-scroll]");
+            view.dispatchEvent(new WheelEvent("wheel", {deltaY: -200, bubbles: true}));
+            const still = document.querySelectorAll(".message")[12];
+            const arrived = new Promise(done => new MutationObserver((_, seen) => {
+                if (document.querySelectorAll(".message").length < 80) return;
+                seen.disconnect();
+                done();
+            }).observe(document.querySelector("[role=log]"), {childList: true}));
+            view.scrollTop = still.offsetTop - view.offsetTop - 100;
+            const before = still.getBoundingClientRect().top;
+            await arrived;
+            await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+            return Math.abs(still.getBoundingClientRect().top - before);
+        }"""
+    )
+    assert moved < 2
+    window.page.locator("[data-scroll]").evaluate("view => view.scrollTop = 0")
+    expect(window.messages).to_have_count(120)
+    window.page.locator("[data-scroll]").evaluate("view => view.scrollTop = 0")
+    expect(window.messages).to_have_count(151)  # and the greeting
+    expect(window.page.locator(".older")).to_have_count(0)
+    ids = window.messages.evaluate_all("all => all.map(m => m.dataset.id)")
+    assert len(set(ids)) == len(ids)
+
+
+def test_who_scrolls_up_is_left_in_peace_and_told_that_something_came(slow: FakeLLM, talk: Talk) -> None:
+    _history(talk, 30)
+    window = talk.window().open()
+    window.say("Write slowly")
+    window.writing()
+    scroller = window.page.locator("[data-scroll]")
+    scroller.hover()
+    window.page.mouse.wheel(0, -600)
+    pill = window.page.locator("[data-pill]")
+    expect(pill).to_be_visible()
+    place = scroller.evaluate("view => view.scrollTop")
+    window.replied("word49")
+    assert abs(scroller.evaluate("view => view.scrollTop") - place) < 2
+    pill.click()
+    expect(pill).to_be_hidden()
+    expect(window.theirs.last).to_be_in_viewport()
+
+
+def test_at_the_end_the_newest_words_stay_in_sight(slow: FakeLLM, talk: Talk) -> None:
+    _history(talk, 30)
+    window = talk.window(**PHONE).open()
+    window.say("Write")
+    window.replied("word49")
+    far = window.page.locator("[data-scroll]").evaluate("v => v.scrollHeight - v.clientHeight - v.scrollTop")
+    assert far < 2
+
+
+def test_times_are_said_in_the_words_of_the_reader(talk: Talk) -> None:
+    conversation = Conversation.objects.get(public_id=talk.conversation)
+    yesterday = timezone.now() - dt.timedelta(days=1)
+    conversation.messages.update(created_at=yesterday)
+    window = talk.window().open()
+    clock = timezone.localtime(yesterday).strftime("%H:%M")
+    expect(window.page.locator(".stamp").first).to_have_text(f"Yesterday {clock}")
+    talk.user.language = "zh-hans"
+    talk.user.save(update_fields=["language"])
+    window.open()
+    expect(window.page.locator(".stamp").first).to_have_text(f"昨天 {clock}")
