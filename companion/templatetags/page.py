@@ -11,6 +11,7 @@ from safety.resources import HelpLine, help_lines
 
 register = template.Library()
 
+HELP_COUNTRY = "CN"  # shown until somebody chooses another one
 THEME_COOKIE = "anban_theme"
 TEXT_COOKIE = "anban_text"
 THEMES = ("auto", "light", "dark")
@@ -40,7 +41,7 @@ def display_attributes(context: dict[str, Any]) -> SafeString:
 @register.simple_tag
 def every_help_line() -> list[HelpLine]:
     """For the page of a server error, which gets no context: it must need neither database nor session."""
-    return help_lines("CN")
+    return help_lines(HELP_COUNTRY)
 
 
 @register.simple_tag(takes_context=True)

@@ -2,19 +2,20 @@
 
 from typing import Any
 
+from babel import Locale
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import get_language
+from django.utils.translation import get_language, to_locale
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.care import AGREEMENT_VERSION
 from accounts.models import User
 from companion import personas
 from companion.llm import weights
-from companion.templatetags.page import TEXT_COOKIE, TEXT_SIZES, THEME_COOKIE, THEMES
+from companion.templatetags.page import HELP_COUNTRY, TEXT_COOKIE, TEXT_SIZES, THEME_COOKIE, THEMES
 from guardians.limits import effective_policy
 from safety import resources
 
@@ -73,8 +74,14 @@ def privacy(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def help_page(request: HttpRequest) -> HttpResponse:
-    """Works for everybody, logged in or not."""
-    return render(request, "pages/help.html", {"lines": resources.help_lines("CN")})
+    """Works for everybody, logged in or not; the lines of one's own country first, others by choice."""
+    names = Locale.parse(to_locale(get_language() or "en")).territories
+    countries = {line.country: names.get(line.country, line.country) for line in resources.every_line()}
+    countries.pop("", None)
+    country = request.GET.get("country", "")
+    chosen = country if country in countries else HELP_COUNTRY
+    context = {"lines": resources.help_lines(chosen), "countries": countries.items(), "country": chosen}
+    return render(request, "pages/help.html", context)
 
 
 @require_POST

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.messages import constants
 from django.core.management import call_command
 from django.template import Context, Template
+from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.views.defaults import server_error
@@ -206,6 +207,12 @@ def test_help_lines_can_be_called_and_stand_in_the_header_of_every_page(db: None
         assert f'href="{reverse("help")}"' in header
 
 
+def test_other_countries_can_be_chosen_and_unknown_ones_change_nothing(db: None) -> None:
+    url = reverse("help")
+    assert 'href="tel:988"' in Client().get(url, {"country": "US"}).content.decode()
+    assert Client().get(url, {"country": "<x>"}).content == Client().get(url).content
+
+
 # --- when something fails -----------------------------------------------------------------------------------
 
 
@@ -220,6 +227,17 @@ def test_a_form_without_its_token_gets_a_page_and_no_technical_words(db: None) -
     response = Client(enforce_csrf_checks=True).post(reverse("set_language"), {"language": "en"})
     assert response.status_code == 403
     assert "CSRF" not in response.content.decode()
+
+
+@pytest.mark.parametrize("template", ["400.html", "403.html", "403_csrf.html", "404.html", "429.html"])
+def test_every_page_of_an_error_says_what_to_do_and_where_help_is(
+    db: None, rf: RequestFactory, template: str
+) -> None:
+    for request in (None, rf.get("/")):  # Django renders the page of a bad request without one
+        page = render_to_string(template, request=request)
+        check(page)
+        assert f'href="{reverse("home")}"' in page
+        assert f'href="{reverse("help")}"' in page
 
 
 def test_the_page_of_a_server_error_needs_no_database_and_shows_help_lines(rf: RequestFactory) -> None:
