@@ -2,7 +2,7 @@
 
 python -m devstack run
 python -m devstack exec -- python manage.py shell
-python -m devstack exec --throwaway -- python -m benchmarks.turn
+python -m devstack exec --throwaway -- python manage.py makemigrations --check
 """
 
 import argparse
