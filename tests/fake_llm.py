@@ -81,6 +81,12 @@ class FakeLLM:
         """Replace the script: what is not named is back at its default."""
         self._script = Script(**changes)
 
+    def reset(self) -> None:
+        """Forget what was scripted and seen, for the next test."""
+        self.requests.clear()
+        self._arrived.clear()
+        self.script()
+
     def start(self, port: int = 0) -> "FakeLLM":
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._serve(port), self._loop).result(10)

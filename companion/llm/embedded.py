@@ -6,6 +6,7 @@ template. Every reply is generated; there is no canned text.
 """
 
 import asyncio
+import re
 import resource
 import sys
 import time
@@ -27,6 +28,9 @@ SMALL = Shape(slots=4, threads=2, context=1024)
 LARGE = Shape(slots=2, threads=2, context=4096)
 # A base model sometimes has nothing to say; it is asked this often before that is the answer.
 ATTEMPTS = 3
+SENTENCES = 3
+# Latin sentences end before a space; "3.5" and "..." are none.
+_SENTENCE_END = re.compile(r"[。！？]+[”’」』）]*|[.!?]+[\"')\]”’]*(?=\s)")
 
 # Small models fall into loops and cycles. DRY ends a repeated phrase, the penalty a repeated word.
 _SAMPLING: dict[Kind, dict[str, Any]] = {
@@ -79,18 +83,21 @@ class Embedded:
         """Pieces of the reply, then its `End`."""
         engine = await self._engine(kind)
         request = self._request(job, kind)
+        asked = sum(transcript.cost(text) for _, text in job.messages)
         for attempt in range(ATTEMPTS):
-            empty = True
+            reply = Reply(sentences=None if kind == "file" else SENTENCES)
             async with aclosing(engine.generate(request, chat=kind != "gemma")) as pieces:
                 async for piece in pieces:
-                    if isinstance(piece, End) and empty and attempt < ATTEMPTS - 1:
-                        break
-                    if empty and isinstance(piece, str):
-                        piece = piece.lstrip()
-                        empty = not piece
-                    if piece:
+                    if isinstance(piece, str):
+                        if text := reply.add(piece):
+                            yield text
+                    elif reply.text or attempt == ATTEMPTS - 1:
                         yield piece
-            if not empty:
+                    if reply.complete:
+                        break
+            if reply.complete:
+                yield End("stop", asked, reply.pieces)
+            if reply.text:
                 return
 
     def close(self) -> None:
@@ -128,6 +135,31 @@ class Embedded:
             f"this process now uses {memory_megabytes()} MB."
         )
         return engine
+
+
+class Reply:
+    """The reply so far: without leading space, and complete after so many sentences.
+
+    Small models begin well and then wander; nothing is lost when they are stopped.
+    """
+
+    def __init__(self, sentences: int | None) -> None:
+        self.text = ""
+        self.pieces = 0
+        self.complete = False
+        self._sentences = sentences
+
+    def add(self, piece: str) -> str:
+        """What of the piece belongs to the reply."""
+        self.pieces += 1
+        before = len(self.text)
+        self.text = (self.text + piece).lstrip() if not before else self.text + piece
+        if self._sentences is not None:
+            ends = list(_SENTENCE_END.finditer(self.text))
+            if len(ends) >= self._sentences:
+                self.complete = True
+                self.text = self.text[: ends[self._sentences - 1].end()].rstrip()
+        return self.text[before:]
 
 
 def memory_megabytes() -> int:

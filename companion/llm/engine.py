@@ -53,7 +53,10 @@ class Engine:
         params.model.path = str(path)
         params.n_parallel = shape.slots
         params.n_ctx = shape.context * shape.slots
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = shape.threads
+        for threads in (params.cpuparams, params.cpuparams_batch):
+            threads.n_threads = shape.threads
+            threads.poll = 0  # threads that wait by spinning take the processor from the web server
+        params.n_batch = params.n_ubatch = 256
         params.cont_batching = True
         params.use_jinja = True
         params.fit_params = False

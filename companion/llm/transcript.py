@@ -57,17 +57,26 @@ def cost(text: str) -> int:
 
 
 def fit(messages: Sequence[Message], budget: int) -> list[Message]:
-    """The system messages and as many of the newest others as the budget of tokens takes; always the last one."""
+    """The system messages and as many of the newest others as the budget of tokens takes.
+
+    The last one is always there, cut at its end when it alone is too long.
+    """
     system = [message for message in messages if message[0] == "system"]
-    others = [message for message in messages if message[0] != "system"]
-    left = budget - sum(cost(text) + 8 for _, text in system)
+    *others, (role, text) = [message for message in messages if message[0] != "system"]
+    left = budget - sum(cost(message[1]) + 8 for message in system)
+    last = clip(text, max(left, 16))
+    left -= cost(last) + 8
     first = len(others)
-    while first:
-        left -= cost(others[first - 1][1]) + 8
-        if left < 0 and first < len(others):
-            break
+    while first and (left := left - cost(others[first - 1][1]) - 8) >= 0:
         first -= 1
-    return system + others[first:]
+    return [*system, *others[first:], (role, last)]
+
+
+def clip(text: str, limit: int) -> str:
+    """The beginning of a text, at most `limit` tokens of it."""
+    if cost(text) <= limit:
+        return text
+    return text[: len(text) * limit // cost(text)]
 
 
 def brief(messages: Sequence[Message], budget: int) -> list[Message]:

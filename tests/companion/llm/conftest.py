@@ -1,5 +1,6 @@
 """Fixtures for the tests of the model client: a fake server and settings that point at it."""
 
+import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
@@ -45,6 +46,12 @@ async def ask(
     except llm.ModelError as error:
         outcome.error = error
     return outcome
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import socket
 import time
 
 import pytest
@@ -12,7 +11,7 @@ from pytest_django import Settings
 from companion import llm
 from companion.llm import call, client
 from companion.llm.breaker import State
-from tests.companion.llm.conftest import SECRET, ask
+from tests.companion.llm.conftest import SECRET, ask, free_port
 from tests.fake_llm import UNICODE, FakeLLM
 
 PROMPT = "my private diary line"
@@ -344,10 +343,3 @@ def test_a_loop_made_for_one_task_gets_a_session_of_its_own(fake_llm: FakeLLM, s
         return outcome.text
 
     assert asyncio.run(one()) == asyncio.run(one()) != ""
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
