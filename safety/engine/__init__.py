@@ -14,7 +14,7 @@ from safety.engine.guard import StreamGuard
 from safety.engine.lexicon import VERSION, Signal, lexicon
 from safety.engine.policy import Verdict, decide, reply_code, unavailable
 
-__all__ = ["VERSION", "StreamGuard", "Turn", "Verdict", "assess", "reply_code", "unavailable"]
+__all__ = ["VERSION", "StreamGuard", "Turn", "Verdict", "assess", "reply_code", "unavailable", "warm_up"]
 
 WINDOW = 6  # earlier messages of the person that count
 _LONGEST = 400  # characters of each that are looked at again
@@ -67,3 +67,10 @@ def _over_several_messages(earlier: Sequence[str], text: str, known: set[str]) -
         and signal.start < len(before) - 1
         and signal.end > len(before)
     ]
+
+
+def warm_up() -> None:
+    """Compile the rules now (about a second) and not while the first person waits. A server calls it as it starts."""
+    for text in ("今天过得怎么样？", "How was your day?"):
+        assess(text)
+        StreamGuard(age_band="teen").feed(text)

@@ -22,7 +22,8 @@ DATA: Final = Path(__file__).parent / "data"
 _ORNAMENT: Final = frozenset("-_.*·•~|/\\+^=#`'<>")
 _JOINING: Final = frozenset("*^`'")  # between Latin letters these hide a word ("f*ck") rather than divide two
 _APOSTROPHES: Final = frozenset("'`‘’ʼ´")
-_SPELLED: Final = re.compile(r"(?<![a-z])[a-z](?:[ .*|~^+=#-][a-z]){3,}(?![a-z])")
+_SPELLED: Final = re.compile(r"(?<![A-Za-z])[A-Za-z](?:[ .*·_~-][A-Za-z])+(?![A-Za-z])")
+_SPELLED_LETTERS: Final = 5  # fewer are initials
 
 
 def _read_forms() -> dict[str, str]:
@@ -124,12 +125,13 @@ class Folded:
 
 
 def normalise(text: str) -> Folded:
-    """Fold a whole text; words spelled letter by letter ("k i l l") are joined besides."""
+    """Fold a whole text; words spelled letter by letter ("k i l l") are joined first."""
     folder = Folder()
-    folder.feed(text)
-    folded = "".join(folder.text)
-    if not _SPELLED.search(folded):
-        return Folded(folded, tuple(folder.offsets))
-    dropped = {i for match in _SPELLED.finditer(folded) for i in range(match.start() + 1, match.end(), 2)}
-    kept = [i for i in range(len(folded)) if i not in dropped]
-    return Folded("".join(folded[i] for i in kept), tuple(folder.offsets[i] for i in kept))
+    spelled = list(_SPELLED.finditer(text))
+    if sum(match.end() - match.start() + 1 for match in spelled) < 2 * _SPELLED_LETTERS:
+        folder.feed(text)
+        return Folded("".join(folder.text), tuple(folder.offsets))
+    dropped = {index for match in spelled for index in range(match.start() + 1, match.end(), 2)}
+    kept = [index for index in range(len(text)) if index not in dropped]
+    folder.feed("".join(text[index] for index in kept))
+    return Folded("".join(folder.text), tuple(kept[offset] for offset in folder.offsets))
