@@ -1,11 +1,14 @@
 """The data itself: every rule can be read, can match, and names guards that exist."""
 
+from pathlib import Path
+
 import pytest
 
 from safety.engine.lexicon import AI_FILES, USER_FILES, VERSION, Rule, lexicon
 from safety.engine.normalise import DATA
 from safety.engine.policy import Verdict, reply_code
 from safety.replies import codes
+from safety.replies import version as wording
 
 RULES = [*lexicon("user").rules, *lexicon("ai").rules]
 
@@ -46,7 +49,7 @@ def test_every_decision_has_its_sentence() -> None:
             levels = {"hold": (3, 4), "help_card": (2,), "refuse": (0,)}[action]
             fits = rule.level in levels and (action != "refuse" or rule.task in REFUSED)
             if fits and rule.level:
-                assert reply_code(Verdict(rule.level, action, {}, (rule.id,))) in codes(), rule.id  # type: ignore[arg-type]
+                assert reply_code(Verdict(rule.level, action, {}, (rule.id,))) in codes(), rule.id
             if action == "refuse" and rule.task in REFUSED:
                 assert reply_code(Verdict(0, "refuse", {}, (rule.id,))) in codes(), rule.id
     for rule in lexicon("ai").rules:
@@ -58,3 +61,9 @@ REFUSED = {"harmful_content", "jailbreak", "relative_roleplay", "intimacy"}
 
 def test_the_version_fits_the_column() -> None:
     assert 0 < len(VERSION) <= 24
+
+
+def test_the_policy_document_speaks_of_these_rules() -> None:
+    policy = (Path(__file__).parents[2] / "docs" / "safety-policy.md").read_text(encoding="utf-8")
+    assert f"`{VERSION}`" in policy
+    assert f"`{wording()}`" in policy
