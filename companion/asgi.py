@@ -36,6 +36,7 @@ def _bound_frames() -> None:
 
     def build_bounded(factory: Any, address: Any) -> Any:
         factory.maxFramePayloadSize = factory.maxMessagePayloadSize = settings.SOCKET_MAX_FRAME_BYTES
+        factory.failByDrop = False  # say 1009 instead of only dropping the connection
         return build(factory, address)
 
     WebSocketFactory.buildProtocol = build_bounded

@@ -19,6 +19,7 @@ from companion.buckets import Bucket
 from companion.events import durable_frames
 from companion.models import Conversation
 from companion.patrol import patrol
+from companion.personas import NotFound
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +53,23 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.shown: set[asyncio.Task[None]] = set()
         user = self.scope["user"]
         if not user.is_authenticated:
-            return await self.close(SESSION_ENDED)
+            await self.close(SESSION_ENDED)
+            return
         self.user_id = user.pk
         if hub.count(self.user_id) >= settings.SOCKET_MAX_PER_USER:
-            return await self.close(TOO_MANY)
+            await self.close(TOO_MANY)
+            return
         try:
             wanted = uuid.UUID(self.scope["url_route"]["kwargs"]["conversation"])
             self.actor, conversation, self.seen, notice = await offload.run(
                 _open, self.user_id, self.scope["session"].session_key or "", wanted
             )
-        except (ValueError, access.NotFound):
-            return await self.close(NOT_FOUND)
+        except (ValueError, NotFound):
+            await self.close(NOT_FOUND)
+            return
         except access.SessionEnded:
-            return await self.close(SESSION_ENDED)
+            await self.close(SESSION_ENDED)
+            return
         self.conversation_id = conversation.public_id
         realtime.attach_loop()
         patrol.begin()
@@ -96,7 +101,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if not self.frames.take():
             await self._error("too_fast")
-            return await self.close(TOO_FAST)
+            await self.close(TOO_FAST)
+            return
         frame: Frame = {}
         try:
             frame = _parse(text_data)
@@ -112,7 +118,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await self.close(MALFORMED)
         except access.SessionEnded:
             await self.close(SESSION_ENDED)
-        except access.NotFound:
+        except NotFound:
             await self.close(NOT_FOUND)
         except Exception as error:  # the person gets a sentence, the log gets the kind, nobody gets the text
             log.error("frame failed: %s", type(error).__name__, exc_info=settings.DEBUG)
@@ -195,6 +201,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.actor = outcome.actor
         if outcome.refusal:
             return await self._refuse(outcome.refusal, client_id)
+        for frame in outcome.echo:
+            await self._send(frame)
         reply = replies.current(self.conversation_id)
         if outcome.silence and reply is not None:
             reply.silence()
@@ -205,10 +213,12 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def deliver(self, seq: int, frames: list[Frame]) -> None:
         """Durable frames from this process. A gap in the numbers means something happened elsewhere: read the rows."""
         async with self.sending:
-            if seq <= self.seen or frames[0]["event"] == self.seen + 1:
-                for frame in frames:  # in order, or a resent message that is answered once more
+            if seq <= self.seen:
+                return  # the doorbell was quicker and these were read from the rows
+            if frames[0]["event"] == self.seen + 1:
+                for frame in frames:
                     await self._send(frame)
-                self.seen = max(self.seen, seq)
+                self.seen = seq
                 return
         await self._catch_up()
 

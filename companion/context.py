@@ -5,11 +5,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
-from safety.resources import help_lines
 
 from accounts.models import User
 from companion.llm import client
 from guardians.limits import effective_policy
+from safety.resources import help_lines
 
 
 def page(request: HttpRequest) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from django.template.loader import render_to_string
 from django.utils import translation
-from safety.resources import help_lines
 
 from accounts.models import Event
 from accounts.realtime import NewEvent
 from companion import markdown, sentences
 from companion.models import Message
+from safety.resources import help_lines
 
 
 class MessageFrame(TypedDict):

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from companion.access import NotFound
 from companion.events import message_html, message_note
 from companion.models import Conversation, Message
+from companion.personas import NotFound
 
 PAGE = 40
 

@@ -1,9 +1,10 @@
 """How a persona appears: to people (face), to the model (role), and in its first message (greeting)."""
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from companion.cards import Card, load_builtin
+from companion.cards import AgeRating, Card, Relationship, Text, Tint, load_builtin
 from companion.models import Persona
 from companion.prompts import Role
 
@@ -24,7 +25,35 @@ class Face:
 
 
 def builtin_card(persona: Persona) -> Card:
-    return next(card for card in load_builtin() if card.slug == persona.slug)
+    """The card of a built-in companion. One that was taken out has no card, only its conversations: see `_retired`."""
+    return next((card for card in load_builtin() if card.slug == persona.slug), None) or _retired(persona)
+
+
+def _retired(persona: Persona) -> Card:
+    """What is left of a companion whose file is gone, so that its conversations can still be read."""
+    name, gone = (
+        Text("已下线的伙伴", "A retired companion"),
+        Text("这个伙伴已经下线。", "This companion is no longer here."),
+    )
+    return Card(
+        slug=persona.slug,
+        relationship=Relationship(persona.relationship),
+        age_rating=AgeRating(persona.age_rating),
+        moods=(),
+        portrait=DEFAULT_PORTRAIT,
+        tint=Tint("", ""),
+        version=persona.version,
+        reviewed_on=dt.date.min,
+        reviewed_by="",
+        review_notes="",
+        name=name,
+        tagline=gone,
+        description=gone,
+        greeting=gone,
+        character=gone,
+        examples=(),
+        tags=(),
+    )
 
 
 def face(persona: Persona, language: str) -> Face:

@@ -88,7 +88,9 @@ def build(
     rules = _rules(language, situation.engine_band)
     identity = _IDENTITY[language].format(name=role.name)
     clock = _HOUR[language].format(time=situation.local_time)
-    spare = budget - tokens(identity + clock + rules) - 24  # separators and the two messages that are always there
+    spare = (
+        budget - tokens(identity + clock + rules) - 24
+    )  # separators and the two messages that are always there
     character = _clip(role.character, spare * 2 // 5)
     spare -= tokens(character)
     newest = _clip(history[-1][1], spare * 4 // 5) if history else ""

@@ -207,15 +207,6 @@ def current(conversation: uuid.UUID) -> Reply | None:
     return _running.get(conversation)
 
 
-async def drain(seconds: float) -> None:
-    """Before the process ends: stop what is being written, so that it is kept as stopped rather than interrupted."""
-    tasks = [reply.task for reply in list(_running.values())]
-    for reply in list(_running.values()):
-        reply.stop()
-    if tasks:
-        await asyncio.wait(tasks, timeout=seconds)
-
-
 def placeholder(
     conversation: Conversation, question: Message, happened: list[NewEvent], now: dt.datetime
 ) -> Message:

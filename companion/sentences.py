@@ -4,7 +4,7 @@ from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from safety import replies
+from safety.replies import sentence
 
 _REFUSALS: dict[str, tuple[Promise, Promise | str]] = {
     "sanction": (
@@ -56,8 +56,8 @@ _NOTES: dict[str, Promise] = {
 def refusal(code: str, language: str) -> tuple[str, str]:
     """The sentence of a refusal and the label of its link ("" without one)."""
     with translation.override(language):
-        sentence, label = _REFUSALS.get(code) or (_LINES[code], "")
-        return str(sentence), str(label)
+        text, label = _REFUSALS.get(code) or (_LINES[code], "")
+        return str(text), str(label)
 
 
 def system_line(code: str, language: str) -> str:
@@ -65,13 +65,13 @@ def system_line(code: str, language: str) -> str:
     if code in _LINES:
         with translation.override(language):
             return str(_LINES[code])
-    return replies.sentence(code, language=language)
+    return sentence(code, language=language)
 
 
 def note(state: str, code: str, language: str) -> str:
     """What to read below a reply that did not end by itself; "" for an ordinary one."""
     if state == "cut":
-        return replies.sentence(code, language=language)
+        return sentence(code, language=language)
     with translation.override(language):
         if state == "stopped":
             return str(_("You stopped this reply."))

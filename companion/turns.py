@@ -4,7 +4,7 @@ say() → access, gates, verdict → one transaction: message, assessment, place
 The reply itself is a job of the server (companion/replies.py): sockets may come and go. Whatever must not be lost is
 committed before anybody sees it; if the engine fails, the turn fails closed with the help card.
 
-These steps run in database threads and raise access.SessionEnded and access.NotFound.
+These steps run in database threads and raise access.SessionEnded and personas.NotFound.
 """
 
 import datetime as dt
@@ -28,6 +28,7 @@ from companion.events import frames_of
 from companion.models import Conversation, Message
 from companion.replies import Job, placeholder, running, stop_streaming
 from safety import engine
+from safety import replies as safety_replies
 from safety.engine import Turn, Verdict
 from safety.models import Assessment
 
@@ -56,6 +57,7 @@ class Outcome:
     conversation: uuid.UUID
     seq: int = 0
     frames: list[dict[str, Any]] = field(default_factory=list)
+    echo: list[dict[str, Any]] = field(default_factory=list)  # once more, for the socket that asked again
     refusal: Refusal | None = None
     job: Job | None = None
     silence: bool = False  # a reply being written must end before anything else of it is shown
@@ -169,6 +171,8 @@ def leave(actor: Actor, conversation_id: uuid.UUID) -> Outcome:
 def open_conversation(actor: Actor, slug: str) -> Conversation:
     """The person's thread with a companion: begun with its greeting, or opened again after they had left."""
     persona = personas.access_persona(actor.policy, slug)
+    if not personas.may_talk(actor.policy, persona):
+        raise personas.NotFound
     now = timezone.now()
     with transaction.atomic(durable=True):
         conversation, created = Conversation.objects.get_or_create(user_id=actor.user_id, persona=persona)
@@ -293,7 +297,7 @@ def _record(
         conversation = _lock(conversation_pk)
         known = client_id and Message.objects.filter(conversation=conversation, client_id=client_id).first()
         if known:
-            outcome.frames = frames_of(
+            outcome.echo = frames_of(
                 [NewEvent("message.created", conversation.public_id, known.public_id)],
                 [known],
                 realtime.last_event(actor.user_id),
@@ -338,13 +342,14 @@ def _intervene(
 ) -> list[Message]:
     """What happens instead of a reply: the exit, a reviewed sentence, a help card. The persona says nothing."""
     if verdict.action == "exit":
-        return _end(conversation, actor, happened, now)
-    stopped = stop_streaming(conversation, happened, now)
-    line = _system_line(conversation, engine.reply_code(verdict), happened, now)
-    if verdict.level >= 2:
+        changed = _end(conversation, actor, happened, now)
+    else:
+        changed = stop_streaming(conversation, happened, now)
+        changed.append(_system_line(conversation, safety_replies.code_for(verdict), happened, now))
+    if verdict.level >= 2:  # also for somebody who leaves: the card stays on the page
         card = {"level": "urgent" if verdict.level >= 3 else "soft", "country": COUNTRY}
-        happened.append(NewEvent("help.card", conversation.public_id, line.public_id, card))
-    return [*stopped, line]
+        happened.append(NewEvent("help.card", conversation.public_id, None, card))
+    return changed
 
 
 def _end(
@@ -401,7 +406,7 @@ def _assess(text: str, actor: Actor, history: Sequence[Said]) -> Verdict:
         return engine.assess(text, author="user", age_band=actor.policy.engine_band, history=turns)
     except Exception as error:
         log.error("safety engine failed: %s", type(error).__name__)
-        return engine.unavailable()
+        return safety_replies.unavailable()
 
 
 def _question(conversation: Conversation, message_id: uuid.UUID) -> tuple[Message | None, Message | None]:

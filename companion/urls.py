@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts import views as account_views
 from companion.views import chat, health, pages
 from companion.views import personas as persona_views
 
@@ -30,6 +31,7 @@ urlpatterns = [
     path("chats/<uuid:public_id>/memories/", chat.memories, name="memories"),
     path("notice/acknowledge/", chat.acknowledge, name="notice_acknowledge"),
     path("accounts/", include("accounts.urls")),
-    path("i18n/", include("django.conf.urls.i18n")),
+    path("display/", pages.set_display, name="set_display"),
+    path("i18n/setlang/", account_views.set_language, name="set_language"),
     path("admin/", admin.site.urls),
 ]

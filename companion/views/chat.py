@@ -19,6 +19,7 @@ from accounts.models import User
 from companion import access, history, memory, personas, portrayal, replies, sentences, turns
 from companion.access import Refusal
 from companion.models import Conversation
+from companion.personas import NotFound
 
 
 def _actor(request: HttpRequest) -> access.Actor:
@@ -33,7 +34,7 @@ def _conversation(request: HttpRequest, public_id: uuid.UUID) -> Conversation:
     assert isinstance(request.user, User)
     try:
         return access.access_conversation(request.user.pk, public_id)
-    except access.NotFound:
+    except NotFound:
         raise Http404 from None
 
 
@@ -105,7 +106,7 @@ def older(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     try:
         before = uuid.UUID(request.GET.get("before", ""))
         page = history.page_before(conversation, request.user.pk, before, request.user.language)
-    except (ValueError, access.NotFound):
+    except (ValueError, NotFound):
         raise Http404 from None
     context = {
         "conversation": conversation,
@@ -123,7 +124,7 @@ def talk(request: HttpRequest, slug: str) -> HttpResponse:
     actor = _actor(request)
     try:
         conversation = turns.open_conversation(actor, slug)
-    except access.NotFound:
+    except NotFound:
         raise Http404 from None
     return redirect("chat", conversation.public_id)
 
@@ -134,7 +135,7 @@ def leave(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """The exit without JavaScript."""
     try:
         turns.leave(_actor(request), public_id)
-    except access.NotFound:
+    except NotFound:
         raise Http404 from None
     return redirect("chat", public_id)
 

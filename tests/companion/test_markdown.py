@@ -26,14 +26,31 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_hostile_survives(text):
     html = markdown.render(text)
-    for bad in ("<script", "<img", "<svg", "<iframe", "<style", "<math", "javascript:\"", "href=\"data:", "href=\"vb"):
+    for bad in (
+        "<script",
+        "<img",
+        "<svg",
+        "<iframe",
+        "<style",
+        "<math",
+        'javascript:"',
+        'href="data:',
+        'href="vb',
+    ):
         assert bad not in html
     assert 'href="javascript:' not in html
 
 
 def test_what_people_use_is_kept():
     html = markdown.render("**重** *轻* ~~删~~\n\n- 一\n- 二\n\n`代码`\n\n> 引\n\n[站](https://example.org)")
-    for tag in ("<strong>重</strong>", "<em>轻</em>", "<s>删</s>", "<li>一</li>", "<code>代码</code>", "<blockquote>"):
+    for tag in (
+        "<strong>重</strong>",
+        "<em>轻</em>",
+        "<s>删</s>",
+        "<li>一</li>",
+        "<code>代码</code>",
+        "<blockquote>",
+    ):
         assert tag in html
     assert 'rel="noopener noreferrer nofollow"' in html
 

@@ -12,7 +12,8 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 
 def _rows(heading: str) -> dict[str, str]:
     section = DOCUMENT.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return {m[1]: m[2] for m in re.finditer(r"^\| `([a-z._]+)` \|(.*)\|$", section, re.MULTILINE)}
+    rows = {m[1]: m[2] for m in re.finditer(r"^\| `([a-z._]+)` \|(.*)\|$", section, re.MULTILINE)}
+    return {kind: rest for kind, rest in rows.items() if kind not in ("type", "kind")}  # without the heads
 
 
 def test_every_frame_of_the_server_is_documented_with_its_fields():
