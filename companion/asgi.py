@@ -16,6 +16,7 @@ from django.conf import settings  # noqa: E402  (needs the settings module chose
 from django.urls import path  # noqa: E402
 
 from companion.consumers import ChatConsumer  # noqa: E402
+from safety import engine  # noqa: E402
 
 
 class ExactOrigin:
@@ -43,6 +44,7 @@ def _bound_frames() -> None:
 
 
 _bound_frames()
+engine.warm_up()
 application = ProtocolTypeRouter(
     {
         "http": http,

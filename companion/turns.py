@@ -28,7 +28,6 @@ from companion.events import frames_of
 from companion.models import Conversation, Message
 from companion.replies import Job, placeholder, running, stop_streaming
 from safety import engine
-from safety import replies as safety_replies
 from safety.engine import Turn, Verdict
 from safety.models import Assessment
 
@@ -91,7 +90,7 @@ def say(
     if outcome.refusal:
         return outcome
     wants_reply = verdict.action == "answer" and conversation.ai_muted_at is None
-    order = _order(actor, conversation, history, text, now) if wants_reply else None
+    order = _order(actor, conversation, history, text, now, verdict) if wants_reply else None
     try:
         _record(outcome, conversation.pk, text, client_id, verdict, order, now)
     finally:
@@ -233,14 +232,23 @@ class _Order:
 
 
 def _order(
-    actor: Actor, conversation: Conversation, history: Sequence[Said], text: str, now: dt.datetime
+    actor: Actor,
+    conversation: Conversation,
+    history: Sequence[Said],
+    text: str,
+    now: dt.datetime,
+    verdict: Verdict | None = None,
 ) -> _Order:
+    """`verdict` is on `text`; without one (a reply written anew) it is asked for again."""
     language = actor.policy.language
+    verdict = verdict or _assess(text, actor, history)
     situation = prompts.Situation(
         language=language,
         engine_band=actor.policy.engine_band,
         local_time=now.astimezone(ZoneInfo(actor.time_zone)).strftime("%H:%M"),
         memories=memory.recall(actor.user_id, conversation.persona_id),
+        gentle="warm" in verdict.reasons,
+        asked_identity=verdict.scores.get("identity", 0) >= 0.5,
     )
     prompt = prompts.build(
         portrayal.role(conversation.persona, language),
@@ -324,6 +332,8 @@ def _record(
         )
         happened = [NewEvent("message.created", conversation.public_id, message.public_id)]
         changed = [message]
+        if verdict.scores.get("pii", 0) >= 0.5:
+            changed.append(_system_line(conversation, "tip.secrets", happened, now))
         if verdict.action != "answer":
             outcome.silence = True
             changed += _intervene(conversation, actor, verdict, happened, now)
@@ -345,8 +355,10 @@ def _intervene(
         changed = _end(conversation, actor, happened, now)
     else:
         changed = stop_streaming(conversation, happened, now)
-        changed.append(_system_line(conversation, safety_replies.code_for(verdict), happened, now))
-    if verdict.level >= 2:  # also for somebody who leaves: the card stays on the page
+        changed.append(_system_line(conversation, engine.reply_code(verdict), happened, now))
+    if (
+        verdict.level >= 2 or "history.at_risk" in verdict.reasons
+    ):  # also for somebody who leaves: the card stays
         card = {"level": "urgent" if verdict.level >= 3 else "soft", "country": COUNTRY}
         happened.append(NewEvent("help.card", conversation.public_id, None, card))
     return changed
@@ -406,7 +418,7 @@ def _assess(text: str, actor: Actor, history: Sequence[Said]) -> Verdict:
         return engine.assess(text, author="user", age_band=actor.policy.engine_band, history=turns)
     except Exception as error:
         log.error("safety engine failed: %s", type(error).__name__)
-        return safety_replies.unavailable()
+        return engine.unavailable()
 
 
 def _question(conversation: Conversation, message_id: uuid.UUID) -> tuple[Message | None, Message | None]:

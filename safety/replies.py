@@ -10,12 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from safety.engine.policy import Verdict
-
 _FILE: Final = Path(__file__).parent / "data" / "replies.toml"
 _RETIRED: Final = "withheld"  # shown for a code of an older version
-UNAVAILABLE: Final = "unavailable"
-_GROUPS: Final = {"fraud": "fraud", "abuse": "abuse", "elder_health": "health"}  # the rest is about a life
 
 
 def sentence(code: str, *, language: str) -> str:
@@ -25,27 +21,6 @@ def sentence(code: str, *, language: str) -> str:
     """
     texts = _sentences().get(code) or _sentences()[_RETIRED]
     return texts["zh" if language.lower().startswith("zh") else "en"]
-
-
-def code_for(verdict: Verdict) -> str:
-    """The sentence that stands in for the companion's reply after a verdict other than "answer" and "exit"."""
-    task, _, rest = (verdict.reasons[0] if verdict.reasons else "").partition(".")
-    category = rest.partition(".")[0]
-    wanted = {
-        "ask": ["ask.story"],
-        "comfort": ["comfort.l1"],
-        "help_card": [f"{_GROUPS.get(task, 'comfort')}.l{verdict.level}", "comfort.l2"],
-        "hold": [f"{_GROUPS.get(task, 'crisis')}.l{verdict.level}", f"crisis.l{verdict.level}"],
-        "refuse": [f"refuse.{category}", f"refuse.{task}"],
-    }.get(verdict.action, [])
-    if verdict.reasons == (UNAVAILABLE,):
-        wanted = [UNAVAILABLE]
-    return next((code for code in wanted if code in codes()), _RETIRED)
-
-
-def unavailable() -> Verdict:
-    """The verdict when the engine itself failed: fail closed, with the help card and a word about it."""
-    return Verdict(2, "help_card", {}, (UNAVAILABLE,))
 
 
 def codes() -> frozenset[str]:

@@ -63,3 +63,13 @@ def test_the_oldest_history_gives_way_first():
     assert not any(content.startswith("消息0 ") for content in contents)
     kept = [content for content in contents if content.startswith("消息")]
     assert kept == [f"消息{i} " + "字" * 200 for i in range(40 - len(kept), 40)]
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_sadness_and_the_question_who_one_talks_with_change_the_rules(language):
+    plain = prompts.build(
+        ROLE, Situation(language, "adult", "21:14"), [("user", "x")], context_tokens=4096, reply_tokens=512
+    )
+    hinted = Situation(language, "adult", "21:14", gentle=True, asked_identity=True)
+    changed = prompts.build(ROLE, hinted, [("user", "x")], context_tokens=4096, reply_tokens=512)
+    assert len(changed[0]["content"].splitlines()) == len(plain[0]["content"].splitlines()) + 2
