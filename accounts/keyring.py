@@ -36,7 +36,9 @@ def key_encryption_keys() -> "OrderedDict[str, AESGCM]":
     if not raw and settings.KEY_ENCRYPTION_KEY_FILE:
         raw = Path(settings.KEY_ENCRYPTION_KEY_FILE).read_text()
     if not raw:
-        raise ImproperlyConfigured("Set ANBAN_KEK_FILE or ANBAN_KEKS: text at rest needs a key-encryption key.")
+        raise ImproperlyConfigured(
+            "Set ANBAN_KEK_FILE or ANBAN_KEKS: text at rest needs a key-encryption key."
+        )
     keys: OrderedDict[str, AESGCM] = OrderedDict()
     for entry in raw.replace(",", "\n").split():
         kek_id, _, encoded = entry.partition(":")
@@ -71,7 +73,7 @@ def decrypt(user_id: uuid.UUID, place: str, row: uuid.UUID, value: bytes | memor
     nonce, sealed = data[1 : 1 + _NONCE_BYTES], data[1 + _NONCE_BYTES :]
     try:
         return _data_key(user_id).decrypt(nonce, sealed, _associated(user_id, place, row)).decode()
-    except InvalidTag:
+    except (InvalidTag, ValueError):
         raise KeyringError("value does not belong here or is damaged") from None
 
 
@@ -140,5 +142,5 @@ def _unwrap(row: UserKey) -> bytes:
     data = bytes(row.wrapped)
     try:
         return kek.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], f"datakey|{row.user_id}".encode())
-    except InvalidTag:
+    except (InvalidTag, ValueError):
         raise KeyringError("data key does not open with its key-encryption key") from None

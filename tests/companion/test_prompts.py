@@ -67,9 +67,7 @@ def test_the_oldest_history_gives_way_first():
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
 def test_sadness_and_the_question_who_one_talks_with_change_the_rules(language):
-    plain = prompts.build(
-        ROLE, Situation(language, "adult", "21:14"), [("user", "x")], context_tokens=4096, reply_tokens=512
-    )
+    plain = _build(language=language)
     hinted = Situation(language, "adult", "21:14", gentle=True, asked_identity=True)
-    changed = prompts.build(ROLE, hinted, [("user", "x")], context_tokens=4096, reply_tokens=512)
+    changed = build(ROLE, hinted, [("user", "在吗")], context_tokens=4096, reply_tokens=512)
     assert len(changed[0]["content"].splitlines()) == len(plain[0]["content"].splitlines()) + 2
