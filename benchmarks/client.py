@@ -137,3 +137,6 @@ async def _listen(socket: aiohttp.ClientWebSocketResponse, turn: Turn) -> None:
         elif kind in ("refused", "error"):
             turn.error = f"{kind} {frame['code']}"
             return
+        elif kind == "message.created" and frame["message"]["author"] == "system":
+            turn.error = f"instead of a reply {frame['message']['code']}"
+            return

@@ -125,6 +125,12 @@ class Stage:
         people: list[dict[str, Any]] = json.loads(printed)
         return people
 
+    def collect_static(self, env: Mapping[str, str]) -> None:
+        """Compressed files with hashed names, as a deployment serves them."""
+        with step("Collecting static files"):
+            arguments = ("--no-input", "--skip-checks", "--verbosity", "0")
+            self.run("django", "collectstatic", *arguments, env={**env, **_SETTINGS})
+
     def everything(self) -> set[int]:
         """All processes of this benchmark."""
         return meters.tree(os.getpid())
