@@ -14,9 +14,11 @@ help: ## Show this list
 
 setup: python ## Install everything into .venv without starting anything
 	@$(PYTHON) -m devstack.bootstrap
+	@$(VENV_PYTHON) -m companion.catalogue
 
 dev: python
 	@$(PYTHON) -m devstack.bootstrap --development
+	@$(VENV_PYTHON) -m companion.catalogue
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

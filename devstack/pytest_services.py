@@ -10,8 +10,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from companion import catalogue
 from devstack.browser import find_chromium
 from devstack.embedded import throwaway_servers
+from devstack.places import REPOSITORY
 
 _NO_BROWSER = "No Chromium found: install one or set CHROMIUM to its path."
 
@@ -21,6 +23,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """A wrapper runs before every plain hook, also before pytest-django's, which loads the settings."""
     known = early_config.known_args_namespace
     if not (known.help or known.version):
+        catalogue.compile_all(REPOSITORY)  # the compiled texts are not in the repository
         stack = ExitStack()
         # Runs however the session ends; a killed one is cleared by the guard.
         early_config.add_cleanup(stack.close)
