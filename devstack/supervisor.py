@@ -72,7 +72,7 @@ def process_table(*, port: int, model_port: int | None) -> list[Process]:
     )
     beat = (*celery, "beat", "--loglevel", "warning", "--schedule", str(var_dir() / "celerybeat-schedule"))
     web = (
-        *(sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port)),
+        *(sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port)),
         *("--application-close-timeout", "5", "companion.asgi:application"),
     )
     table = [
