@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from accounts.models import User
@@ -96,8 +97,23 @@ class Talk(NamedTuple):
     window: Callable[..., Window]
 
 
+def _quiet() -> None:
+    """Wait until the site has finished what the test began: tables cannot be emptied under a running transaction."""
+    busy = (
+        "SELECT EXISTS (SELECT 1 FROM companion_message WHERE state = 'streaming') OR EXISTS (SELECT 1 FROM "
+        "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle')"
+    )
+    Message.objects.filter(state=Message.State.STREAMING).update(stop_requested=True)
+    still, deadline = 0, time.monotonic() + 10
+    while still < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        with connection.cursor() as cursor:
+            cursor.execute(busy)
+            still = 0 if cursor.fetchone()[0] else still + 1
+
+
 @pytest.fixture
-def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+def contexts(browser: Browser, companions: None) -> Iterator[Callable[..., BrowserContext]]:
     """Makes browser profiles; their pages may say nothing wrong on the console."""
     opened: list[BrowserContext] = []
     wrong: list[str] = []
@@ -113,6 +129,7 @@ def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
     yield make
     for context in opened:
         context.close()
+    _quiet()
     # A dropped line is what some tests are about; the browser reports it by itself.
     assert [
         line for line in wrong if "WebSocket" not in line and "ERR_INTERNET_DISCONNECTED" not in line
@@ -131,34 +148,22 @@ def _talk(site: Site, user: User, contexts: Callable[..., BrowserContext], *, no
     return Talk(site, user, session, conversation, window)
 
 
-def _quiet() -> None:
-    """Wait for the site to finish what it writes, so that the tables can be emptied."""
-    streaming = Message.objects.filter(state=Message.State.STREAMING)
-    streaming.update(stop_requested=True)
-    deadline = time.monotonic() + 10
-    while streaming.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
 @pytest.fixture
-def talk(site: Site, adult: User, contexts: Callable[..., BrowserContext]) -> Iterator[Talk]:
+def talk(site: Site, adult: User, contexts: Callable[..., BrowserContext]) -> Talk:
     """The adult of the cast, signed in and with the notice confirmed."""
-    yield _talk(site, adult, contexts)
-    _quiet()
+    return _talk(site, adult, contexts)
 
 
 @pytest.fixture
-def own_talk(own_site: Site, adult: User, contexts: Callable[..., BrowserContext]) -> Iterator[Talk]:
+def own_talk(own_site: Site, adult: User, contexts: Callable[..., BrowserContext]) -> Talk:
     """The same on a process that the test may kill."""
-    yield _talk(own_site, adult, contexts)
-    _quiet()
+    return _talk(own_site, adult, contexts)
 
 
 @pytest.fixture
-def fresh_talk(site: Site, adult: User, contexts: Callable[..., BrowserContext]) -> Iterator[Talk]:
+def fresh_talk(site: Site, adult: User, contexts: Callable[..., BrowserContext]) -> Talk:
     """The same before the notice was confirmed."""
-    yield _talk(site, adult, contexts, notice=False)
-    _quiet()
+    return _talk(site, adult, contexts, notice=False)
 
 
 @pytest.fixture

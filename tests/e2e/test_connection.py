@@ -111,7 +111,7 @@ def test_a_message_that_waits_survives_a_reload(wire) -> None:
     expect(window.own).to_have_count(1)
     allow(True)
     window.page.evaluate("dispatchEvent(new Event('online'))")
-    expect(window.page.locator(".message-user[data-id]")).to_have_text("Do not lose me", use_inner_text=False)
+    expect(window.page.locator(".message-user[data-id]")).to_contain_text("Do not lose me")
     assert Message.objects.filter(author="user").count() == 1
 
 

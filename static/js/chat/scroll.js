@@ -1,6 +1,6 @@
 /**
  * Follows the newest message for as long as the person wants to, judged by what they do and not by a distance:
- * a wheel, a finger, a key or the scroll bar upwards lets go; reaching the bottom or sending takes hold again.
+ * a wheel, a finger, a key or any way upwards lets go; reaching the end or sending takes hold again.
  */
 
 const UP = new Set(["PageUp", "Home", "ArrowUp"]);
@@ -14,7 +14,6 @@ export function followBottom(view, content, onChange) {
   let following = true;
   let last = view.scrollTop;
   let finger = 0;
-  let dragging = false;
 
   function follow(wanted) {
     if (wanted === following) return;
@@ -29,14 +28,13 @@ export function followBottom(view, content, onChange) {
   view.addEventListener("keydown", ({ key }) => UP.has(key) && letGo());
   view.addEventListener("touchstart", ({ touches }) => (finger = touches[0].clientY), { passive: true });
   view.addEventListener("touchmove", ({ touches }) => touches[0].clientY > finger + 4 && letGo(), { passive: true });
-  view.addEventListener("pointerdown", ({ target }) => (dragging = target === view)); // the scroll bar
-  addEventListener("pointerup", () => (dragging = false));
   view.addEventListener(
     "scroll",
     () => {
       const top = view.scrollTop;
-      if (top > last && room() - top < 4) follow(true);
-      else if (dragging && top < last) letGo();
+      const atEnd = room() - top < 4;
+      if (top > last && atEnd) follow(true);
+      else if (top < last && !atEnd) follow(false); // we only ever scroll down: this was the person or the browser's search
       last = top;
     },
     { passive: true },
