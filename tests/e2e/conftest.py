@@ -83,10 +83,11 @@ class Window:
 
     def order(self) -> list[str]:
         """Every message of the page as its author and first words, from top to bottom."""
-        return self.messages.evaluate_all(
+        said: list[str] = self.messages.evaluate_all(
             "all => all.map(m => m.className.match(/message-(ai|user|staff|system)/)[1] + ': '"
             " + m.querySelector('.message-body').innerText.trim())"
         )
+        return said
 
 
 class Talk(NamedTuple):

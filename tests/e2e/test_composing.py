@@ -104,7 +104,8 @@ def test_the_field_grows_to_six_lines_and_then_scrolls(window: Window) -> None:
     for lines in (1, 3, 6, 20):
         window.field.fill("\n".join(["line"] * lines))
         heights.append(window.field.evaluate("field => field.offsetHeight"))
-    assert heights[0] < heights[1] < heights[2] == heights[3]
+    assert heights[0] < heights[1] < heights[2]
+    assert abs(heights[3] - heights[2]) <= 1  # rounding
 
 
 def test_what_was_not_sent_is_still_there_after_a_reload_and_named_in_the_list(

@@ -9,9 +9,11 @@ from companion.models import Message
 from tests.e2e.conftest import Talk, Window
 from tests.fake_llm import FakeLLM
 
+Wire = tuple[Window, Callable[[], None], Callable[[bool], None]]
+
 
 @pytest.fixture
-def wire(talk: Talk) -> tuple[Window, Callable[[], None], Callable[[bool], None]]:
+def wire(talk: Talk) -> Wire:
     """A window, a way to cut its line, and a way to forbid or allow new ones."""
     window = talk.window()
     open_lines: list[WebSocketRoute] = []
@@ -63,7 +65,7 @@ def test_a_second_tab_shows_the_same(slow: FakeLLM, talk: Talk, window: Window) 
     assert window.own.last.locator(".message-body").inner_text() == "And back"
 
 
-def test_a_lost_line_in_the_middle_of_a_reply_costs_nothing(slow: FakeLLM, wire) -> None:
+def test_a_lost_line_in_the_middle_of_a_reply_costs_nothing(slow: FakeLLM, wire: Wire) -> None:
     window, cut, _ = wire
     window.say("Go on")
     for _ in range(3):
@@ -76,7 +78,7 @@ def test_a_lost_line_in_the_middle_of_a_reply_costs_nothing(slow: FakeLLM, wire)
     assert len(slow.requests) == 1
 
 
-def test_what_is_written_without_a_line_is_sent_once_and_in_order_when_it_is_back(wire) -> None:
+def test_what_is_written_without_a_line_is_sent_once_and_in_order_when_it_is_back(wire: Wire) -> None:
     window, cut, allow = wire
     allow(False)
     cut()
@@ -102,7 +104,7 @@ def test_what_is_written_without_a_line_is_sent_once_and_in_order_when_it_is_bac
     ]
 
 
-def test_a_message_that_waits_survives_a_reload(wire) -> None:
+def test_a_message_that_waits_survives_a_reload(wire: Wire) -> None:
     window, cut, allow = wire
     allow(False)
     cut()

@@ -130,7 +130,7 @@ def test_a_message_named_back_twice_is_one(page: Page) -> None:
         "event": 1,
         "message": {"id": "u", "client_id": "c", "author": "user", "state": "complete", "html": ""},
     }
-    told = _told(page, created, created, start="store.write('hello', 'c', '');")
+    told = _told(page, created, created, start="store.owe({client_id: 'c', text: 'hello'});")
     assert told["outbox"] == 0
     assert told["changes"][0]["instead"] == "c"
     assert all(change["put"]["id"] == "u" for change in told["changes"])

@@ -36,8 +36,11 @@ scroll.toEnd();
 showReplying();
 if (get("notice").open) panels.notice(acknowledge);
 // Written before a reload and not confirmed. The server knows them by their id, so sending them again is safe.
-for (const { client_id, text, at } of JSON.parse(recall(outboxKey, "sessionStorage") ?? "[]"))
-  if (!store.left && !log.find("client", client_id)) log.pending(store.write(text, client_id, at));
+for (const pending of JSON.parse(recall(outboxKey, "sessionStorage") ?? "[]")) {
+  if (store.left || log.find("client", pending.client_id)) continue;
+  store.owe(pending);
+  log.pending(pending);
+}
 
 const line = root.hasAttribute("data-blocked")
   ? { send: () => false, look() {} }
@@ -86,7 +89,8 @@ function receive(frame) {
       break;
     case "refused":
     case "error":
-      if (!frame.id) panels.bar({ text: frame.text, label: frame.link?.label, href: frame.link?.url });
+      if (frame.code === "notice") panels.notice(acknowledge);
+      else if (!frame.id) panels.bar({ text: frame.text, label: frame.link?.label, href: frame.link?.url });
   }
   keepOutbox();
   showReplying();
@@ -130,7 +134,8 @@ function send(text) {
   const fits = [...text].length <= Number(limit);
   panels.bar(fits ? null : { text: say("too_long") });
   if (!fits) return false;
-  const pending = store.write(text, newId(), new Date().toISOString());
+  const pending = { client_id: newId(), text, at: new Date().toISOString(), state: "sending" };
+  store.owe(pending);
   log.pending(pending);
   scroll.toEnd();
   deliver(pending);

@@ -9,6 +9,8 @@
  *            grow?: string, show?: string, text?: string, drop?: string}} Change
  */
 
+const PASSING = new Set(["notice", "too_fast"]);
+
 export class Store {
   /** @type {Map<string, string>} message id → state */
   #states = new Map();
@@ -31,10 +33,9 @@ export class Store {
     if (state === "streaming") this.#run(id, "");
   }
 
-  /** A message shown at once and owed to the server until it names it back. @returns {Pending} */
-  write(text, client_id, at) {
-    this.outbox.push({ client_id, text, at, state: "sending" });
-    return this.outbox.at(-1);
+  /** A message shown at once and owed to the server until it names it back. @param {Pending} pending */
+  owe(pending) {
+    this.outbox.push(pending);
   }
 
   /** @returns {Pending | undefined} the message taken out of the outbox */
@@ -119,11 +120,11 @@ export class Store {
     return [{ show: id, text }];
   }
 
-  /** A refusal is an answer; only an error is worth another try. @returns {Change[]} */
-  #fail({ kind, id, text, link }) {
+  /** A refusal is an answer; only what passes by itself is worth another try. @returns {Change[]} */
+  #fail({ kind, id, code, text, link }) {
     const pending = this.outbox.find((one) => one.client_id === id);
     if (!pending) return [];
-    pending.state = kind === "refused" ? "refused" : "failed";
+    pending.state = kind === "error" || PASSING.has(code) ? "failed" : "refused";
     return [{ pending, why: text, link }];
   }
 }
