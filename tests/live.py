@@ -128,11 +128,12 @@ class Socket:
         return frame
 
     async def until(self, kind: str, timeout: float = 10.0) -> dict[str, Any]:
-        """The next frame of a kind; those before it are kept in `frames`."""
-        while True:
-            frame = await self.next(timeout)
-            if frame["kind"] == kind:
-                return frame
+        """The next frame of a kind; those before it are kept in `frames`. The server's heartbeat buys no more time."""
+        async with asyncio.timeout(timeout):
+            while True:
+                frame = await self.next(timeout)
+                if frame["kind"] == kind:
+                    return frame
 
     async def closed(self, timeout: float = 10.0) -> int:
         """Read to the end; the close code."""
