@@ -1,23 +1,26 @@
 """The parts of the page's script that decide and do not draw, asked one by one in a real browser."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, Page
 
 from tests.live import Site
 
+pytestmark = pytest.mark.django_db  # for the site's tables to be there when this file runs alone
 SCRIPTS = Path(__file__).parents[2] / "static/js/chat"
 
 
-@pytest.fixture
-def page(site: Site, contexts: Callable[..., BrowserContext]) -> Page:
-    page = contexts().new_page()
-    page.goto(f"{site.url}/help/")
-    return page
+@pytest.fixture(scope="module")
+def page(_site: Site, browser: Browser) -> Iterator[Page]:
+    """Any page of the site, for its origin: nothing here touches a row."""
+    page = browser.new_page(timezone_id="Asia/Shanghai")
+    page.goto(f"{_site.url}/help/")
+    yield page
+    page.close()
 
 
 def _ask(page: Page, module: str, body: str, argument: Any = None) -> Any:
