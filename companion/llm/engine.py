@@ -48,9 +48,14 @@ class Shape:
 class Engine:
     """Generates for as many people at once as it has slots, in one batch."""
 
-    def __init__(self, path: Path, shape: Shape) -> None:
+    def __init__(self, path: Path, shape: Shape, adapter: Path | None = None) -> None:
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
+        if adapter is not None:
+            correction = xllamacpp.CommonAdapterLoraInfo()
+            correction.path = str(adapter)
+            correction.scale = 1.0
+            params.lora_adapters = [correction]
         params.n_parallel = shape.slots
         params.n_ctx = shape.context * shape.slots
         for threads in (params.cpuparams, params.cpuparams_batch):

@@ -34,9 +34,8 @@ def application(embedded: Embedded) -> web.Application:
             job = parse(body)
         except (ValueError, BadRequest) as error:
             return _error(400, str(error) if isinstance(error, BadRequest) else "The body is not JSON.")
-        kind = embedded.choose(job)
-        reply = _Reply(embedded.label(kind))
-        async with aclosing(embedded.answer(job, kind)) as pieces:
+        reply = _Reply(embedded.name)
+        async with aclosing(embedded.answer(job)) as pieces:
             try:
                 first = await anext(pieces, None)
             except Busy:

