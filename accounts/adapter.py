@@ -7,6 +7,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context as current
 from allauth.core.internal import ratelimit
+from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +16,7 @@ from django.utils import timezone
 from django.utils.encoding import force_str
 from django.utils.translation import get_language, gettext, gettext_lazy
 
-from accounts import demo, devices
+from accounts import demo, devices, keyring
 from accounts.care import AGREEMENT_VERSION
 from accounts.models import User
 
@@ -104,3 +105,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                 current.request,
                 gettext("We could not send the e-mail just now. Please try again in a few minutes."),
             )
+
+
+class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """TOTP keys and recovery seeds are sealed: a dump of the database opens no second step."""
+
+    def encrypt(self, text: str) -> str:
+        return keyring.seal_secret(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return keyring.open_secret(encrypted_text)

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress, EmailConfirmation
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.http import HttpRequest
 
@@ -21,6 +24,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+
+# allauth registers its own: they would show second-step secrets and let staff move a login to another address.
+for model in (Authenticator, EmailAddress, EmailConfirmation, UserSession):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
 
 # Age decides protection, so a birth date is corrected by staff only, after a look at the request.
 _EDITABLE = ("role", "is_active", "is_staff", "is_superuser", "groups", "birth_date")

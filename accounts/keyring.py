@@ -77,6 +77,27 @@ def decrypt(user_id: uuid.UUID, place: str, row: uuid.UUID, value: bytes | memor
         raise KeyringError("value does not belong here or is damaged") from None
 
 
+def seal_secret(text: str) -> str:
+    """Seal a secret that belongs to no row of ours (a TOTP key in allauth's table) with the newest KEK."""
+    kek_id, kek = next(iter(key_encryption_keys().items()))
+    nonce = os.urandom(_NONCE_BYTES)
+    sealed = base64.b64encode(nonce + kek.encrypt(nonce, text.encode(), b"secret")).decode()
+    return f"{kek_id}:{sealed}"
+
+
+def open_secret(value: str) -> str:
+    """Open what seal_secret made, also with an older KEK that is still configured."""
+    kek_id, _, sealed = value.partition(":")
+    kek = key_encryption_keys().get(kek_id)
+    if kek is None:
+        raise KeyringError("the key-encryption key of this secret is not configured")
+    data = base64.b64decode(sealed)
+    try:
+        return kek.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], b"secret").decode()
+    except (InvalidTag, ValueError):
+        raise KeyringError("secret does not open") from None
+
+
 def forget(user_id: uuid.UUID) -> None:
     """Destroy a person's data key (in this process and in the database)."""
     UserKey.objects.filter(user_id=user_id).delete()

@@ -4,18 +4,14 @@ When Valkey is away or hangs, each process counts for itself for a while: somewh
 processes, never closed and never slow. Help lines, crisis checks and leaving are under no limit.
 """
 
-import asyncio
 import logging
 import threading
 import time
 from collections import OrderedDict
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import redis
-import redis.asyncio
 from django.conf import settings
-from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -47,8 +43,6 @@ _lock = threading.Lock()
 _local: OrderedDict[str, tuple[float, float]] = OrderedDict()
 _down_until = 0.0
 _client: "redis.Redis | None" = None
-# A client belongs to the event loop that opened its connections.
-_async_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis]" = WeakKeyDictionary()
 
 
 def allow(key: str, *, rate: float, burst: int) -> bool:
@@ -62,25 +56,12 @@ def allow(key: str, *, rate: float, burst: int) -> bool:
         return _allow_here(key, rate, burst)
 
 
-async def aallow(key: str, *, rate: float, burst: int) -> bool:
-    """The same for event loops."""
-    if time.monotonic() < _down_until:
-        return _allow_here(key, rate, burst)
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            return bool(await _async().eval(_SCRIPT, 1, _name(key), rate, burst))
-    except (redis.RedisError, OSError, TimeoutError) as error:
-        _note_failure(error)
-        return _allow_here(key, rate, burst)
-
-
 def reset() -> None:
     """Forget connections and the buckets of this process (a server at another address, tests)."""
     global _client, _down_until
     with _lock:
         _local.clear()
     _client, _down_until = None, 0.0
-    _async_clients.clear()
 
 
 def _name(key: str) -> str:
@@ -92,17 +73,6 @@ def _sync() -> "redis.Redis":
     if _client is None:
         _client = redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **_timeouts())
     return _client
-
-
-def _async() -> "redis.asyncio.Redis":
-    loop = asyncio.get_running_loop()
-    client = _async_clients.get(loop)
-    if client is None:
-        client = redis.asyncio.Redis.from_url(
-            settings.REDIS_URL, retry=AsyncRetry(NoBackoff(), 0), **_timeouts()
-        )
-        _async_clients[loop] = client
-    return client
 
 
 def _timeouts() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import EventCounter, Notice, User
-from companion import personas
+from companion import personas, statements
 from companion.models import Conversation
 from companion.personas import NotFound
 from guardians.limits import EffectivePolicy, effective_policy
@@ -93,9 +93,7 @@ def look_over(logins: set[Login]) -> tuple[set[Login], dict[uuid.UUID, int]]:
 
 def access_conversation(user_id: uuid.UUID, public_id: uuid.UUID) -> Conversation:
     """A person's own conversation with its persona. Raises NotFound."""
-    conversation = (
-        Conversation.objects.select_related("persona").filter(user_id=user_id, public_id=public_id).first()
-    )
+    conversation = statements.own_conversation(user_id, public_id)
     if conversation is None:
         raise NotFound
     return conversation

@@ -1,5 +1,6 @@
 """HTTP to Django, websockets to the chat consumer: exact origin first, then the session."""
 
+import gc
 import os
 from typing import Any
 
@@ -45,6 +46,9 @@ def _bound_frames() -> None:
 
 _bound_frames()
 engine.warm_up()
+# What is loaded now stays: without this each full collection looks at all of it again and holds every stream meanwhile.
+gc.collect()
+gc.freeze()
 application = ProtocolTypeRouter(
     {
         "http": http,

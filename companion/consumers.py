@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.urls import reverse
@@ -83,7 +84,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 "event": self.seen,
                 "state": access.state_of(conversation),
                 "notice_required": notice,
-                "reply": {"id": str(reply.job.public_id), "text": reply.text} if reply else None,
+                "reply": {"id": str(reply.job.reply.public_id), "text": reply.text} if reply else None,
             }
         )
 
@@ -124,6 +125,10 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             log.error("frame failed: %s", type(error).__name__, exc_info=settings.DEBUG)
             await self._error("failed", frame.get("id"))
 
+    async def dispatch(self, message: Frame) -> None:
+        """Without Channels' look for old database connections in another thread at each frame: this one has none."""
+        await getattr(self, get_handler_name(message))(message)
+
     # --- frames from the client --------------------------------------------------------------------------------
 
     @property
@@ -143,10 +148,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         text, client_id = frame.get("text"), _uuid(frame, "id", required=False)
         if not isinstance(text, str):
             raise Malformed("malformed")
-        within_rate = patrol.within_rate(self.user_id)
-        outcome = await offload.run(
-            turns.say, self.actor, self.conversation_id, text, client_id, within_rate=within_rate
-        )
+        outcome = await offload.run(turns.say, self.actor, self.conversation_id, text, client_id)
         await self._carry_out(outcome, frame.get("id"))
 
     async def _again(self, frame: Frame) -> None:
@@ -178,16 +180,16 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if not isinstance(since, int) or isinstance(since, bool) or since < 0:
             raise Malformed("malformed")
         self.actor = await offload.run(access.refresh, self.actor, timezone.now())
-        if since < self.seen - realtime.REPLAY_LIMIT:
-            return await self._send({"kind": "reload"})
-        self.seen = min(since, self.seen)
+        newest, self.seen = self.seen, min(since, self.seen)
         await self._catch_up()
+        if self.seen < newest:  # what it missed has been forgotten since
+            return await self._send({"kind": "reload"})
         reply = replies.current(self.conversation_id)
         if reply is not None:
             await self._send(
                 {
                     "kind": "reply.snapshot",
-                    "message": str(reply.job.public_id),
+                    "message": str(reply.job.reply.public_id),
                     "text": reply.text,
                     "ai_generated": True,
                 }
@@ -296,10 +298,16 @@ def _open(
 def _replay(
     user_id: uuid.UUID, conversation: uuid.UUID, since: int, language: str
 ) -> tuple[int, list[Frame]]:
-    """Frames after `since` that concern this conversation or the account, and the new mark."""
+    """Frames after `since` that concern this conversation or the account, and the new mark.
+
+    Numbers have no gaps, so one means that rows were forgotten meanwhile; together with more rows than one replay holds
+    that is a page which had better load itself anew.
+    """
     events = realtime.replay(user_id, since)
     if not events:
         return since, []
+    if events[0].seq != since + 1 or len(events) == realtime.REPLAY_LIMIT:
+        return realtime.last_event(user_id), [{"kind": "reload"}]
     ours = [event for event in events if event.conversation in (None, conversation)]
     return events[-1].seq, durable_frames(ours, user_id, language)
 

@@ -21,5 +21,5 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "simple_mode": bool(policy and policy.simple_mode),
         "demo_model": settings.ANBAN_DEMO_MODEL,
         "model_status": client.status(),
-        "help_lines": help_lines("CN")[:3],
+        "help_lines": help_lines(settings.HELP_LINES_COUNTRIES[0])[:3],
     }

@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Sequence
 
+from accounts import keyring
+from companion import statements
 from companion.models import Memory
 
 MAX_CHARACTERS = 300
@@ -29,8 +31,10 @@ def remember(user_id: uuid.UUID, persona_id: int, text: str) -> Memory:
 
 def recall(user_id: uuid.UUID, persona_id: int, limit: int = RECALLED) -> list[str]:
     """The newest memories as text, oldest first. They are data for the prompt, never instructions."""
-    rows = Memory.objects.filter(user_id=user_id, persona_id=persona_id).order_by("-id")[:limit]
-    return [row.open() for row in reversed(rows)]
+    return [
+        keyring.decrypt(user_id, "memory.body", public_id, body)
+        for public_id, body in statements.memories(user_id, persona_id, limit)
+    ]
 
 
 def kept(user_id: uuid.UUID, persona_id: int) -> Sequence[tuple[uuid.UUID, str]]:

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.realtime import NewEvent
-from companion import hub, offload, prompts, usage
+from companion import hub, offload, prompts, statements, usage
 from companion.access import Actor
 from companion.events import frames_of
 from companion.llm import client
@@ -40,8 +40,7 @@ _running: dict[uuid.UUID, "Reply"] = {}  # by conversation
 class Job:
     """All that writing a reply needs, so that the job itself reads nothing."""
 
-    message_id: int
-    public_id: uuid.UUID
+    reply: Message  # the placeholder
     conversation_id: int
     conversation: uuid.UUID
     actor: Actor
@@ -154,7 +153,7 @@ class Reply:
             self.job.conversation,
             {
                 "kind": "reply.delta",
-                "message": str(self.job.public_id),
+                "message": str(self.job.reply.public_id),
                 "offset": len(self.text) - len(text),
                 "text": text,
                 "ai_generated": True,
@@ -229,12 +228,13 @@ def placeholder(
 
 def running(conversation: Conversation, now: dt.datetime) -> bool:
     """Is a reply being written somewhere? One whose lease is over is closed on the way."""
-    reply = Message.objects.filter(conversation=conversation, state=Message.State.STREAMING).first()
+    reply = statements.streaming(conversation.pk)
     if reply is None:
         return False
-    if reply.lease_until is not None and reply.lease_until > now:
+    pk, lease = reply
+    if lease is not None and lease > now:
         return True
-    _interrupt(reply, conversation.user_id, now)
+    _interrupt(Message.objects.select_related("conversation").get(pk=pk), conversation.user_id, now)
     return False
 
 
@@ -273,10 +273,10 @@ def _interrupt(reply: Message, user_id: uuid.UUID, now: dt.datetime) -> int:
 def _save_progress(job: Job, text: str) -> bool:
     """False when the reply was ended elsewhere or the person asked to stop."""
     now = timezone.now()
-    row = Message(pk=job.message_id, public_id=job.public_id)
+    row = Message(pk=job.reply.pk, public_id=job.reply.public_id)
     row.seal(job.actor.user_id, text)
     return bool(
-        Message.objects.filter(pk=job.message_id, state=Message.State.STREAMING, stop_requested=False).update(
+        Message.objects.filter(pk=job.reply.pk, state=Message.State.STREAMING, stop_requested=False).update(
             body=row.body, lease_until=now + LEASE
         )
     )
@@ -286,21 +286,20 @@ def _commit(job: Job, text: str, state: str, code: str, reasons: tuple[str, ...]
     """The second transaction of a turn: the text as shown, its state and the event."""
     now = timezone.now()
     user_id = job.actor.user_id
-    row = Message(pk=job.message_id, public_id=job.public_id)
+    row = Message(pk=job.reply.pk, public_id=job.reply.public_id)
     row.seal(user_id, text)
     seq, frames = 0, []
     with transaction.atomic(durable=True):
-        Conversation.objects.select_for_update().get(pk=job.conversation_id)
-        changed = Message.objects.filter(pk=job.message_id, state=Message.State.STREAMING).update(
+        statements.lock_conversation(job.conversation_id)
+        changed = Message.objects.filter(pk=job.reply.pk, state=Message.State.STREAMING).update(
             body=row.body, state=state, code=code, verdict=list(reasons), finished_at=now, lease_until=None
         )
         if changed:
-            event = NewEvent("reply.finished", job.conversation, job.public_id)
+            event = NewEvent("reply.finished", job.conversation, job.reply.public_id)
             seq = realtime.emit(user_id, event)
-            message = Message.objects.get(pk=job.message_id)
-            frames = frames_of([event], [message], seq, user_id, job.actor.policy.language)
-        more = Message.objects.filter(
-            conversation=job.conversation_id, id__gt=job.message_id, author=Message.Author.USER
-        ).exists()
+            reply = job.reply
+            reply.body, reply.state, reply.code, reply.finished_at = row.body, state, code, now
+            frames = frames_of([event], [reply], seq, user_id, job.actor.policy.language)
+        more = bool(changed) and statements.said_later(job.conversation_id, job.reply.pk)
     usage.settle(user_id, job.reserved, used, job.reserved_at)
-    return Finished(seq, frames, bool(changed) and more)
+    return Finished(seq, frames, more)

@@ -141,8 +141,12 @@ def _database() -> dict[str, Any]:
     if "host" in options:
         config["HOST"] = options.pop("host")
     in_celery = Path(sys.argv[0]).name == "celery" or "celery" in sys.argv[:2]
-    if not in_celery and ENVIRONMENT != "test":
-        options["pool"] = {"min_size": 2, "max_size": env.int("DATABASE_POOL_SIZE", 12), "timeout": 10}
+    size = env.int("DATABASE_POOL_SIZE", 0 if ENVIRONMENT == "test" else 12)
+    if size and not in_celery:
+        options["pool"] = {"min_size": min(2, size), "max_size": size, "timeout": 10}
+    # Statements are few and always the same: planned once per connection. Switch off behind a transaction pooler.
+    if env.bool("DATABASE_PREPARE", True):
+        options |= {"server_side_binding": True, "prepare_threshold": 3}
     options.setdefault("options", "-c timezone=UTC -c statement_timeout=15000")
     config |= {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
     config["TEST"] = {"NAME": f"test_{config.get('NAME') or 'anban'}"}
@@ -183,6 +187,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "close-interrupted-replies": {"task": "companion.tasks.close_interrupted_replies", "schedule": 30.0},
     "forget-old-events": {"task": "companion.tasks.forget_old_events", "schedule": 3600.0},
+    "forget-ended-logins": {"task": "accounts.tasks.forget_ended_logins", "schedule": 86400.0},
 }
 
 AUTH_USER_MODEL = "accounts.User"
@@ -227,6 +232,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_PASSKEY_SIGNUP_ENABLED = False
 MFA_TOTP_ISSUER = "Anban"
+MFA_ADAPTER = "accounts.adapter.MFAAdapter"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
 
 LANGUAGE_CODE = "zh-hans"
@@ -303,6 +309,11 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 OPERATOR_NAME: str = env.str("OPERATOR_NAME", "")
 OPERATOR_CONTACT: str = env.str("OPERATOR_CONTACT", "")
 OPERATOR_FILING: str = env.str("OPERATOR_FILING", "")  # algorithm filing number (final article 26)
+
+# --- help lines: whose are shown, from which file instead of the built-in one, and when a check is too long ago ---
+HELP_LINES_COUNTRIES: list[str] = env.list("HELP_LINES_COUNTRIES", default=["CN"])
+HELP_LINES_FILE: str = env.str("HELP_LINES_FILE", "")
+HELP_LINES_MAX_AGE_DAYS: int = env.int("HELP_LINES_MAX_AGE_DAYS", 120)
 
 # --- the model ---------------------------------------------------------------------------------------------
 LLM_BASE_URL: str = env.str("LLM_BASE_URL", "").rstrip("/")

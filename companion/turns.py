@@ -19,10 +19,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit, generation, realtime
+from accounts import audit, generation, keyring, ratelimit, realtime
 from accounts.models import Notice
 from accounts.realtime import NewEvent
-from companion import access, memory, personas, portrayal, prompts, usage
+from companion import access, memory, personas, portrayal, prompts, statements, usage
 from companion.access import Actor, Refusal
 from companion.events import frames_of
 from companion.models import Conversation, Message
@@ -34,8 +34,6 @@ from safety.models import Assessment
 log = logging.getLogger(__name__)
 
 HISTORY = 40  # messages read for a turn; a constant, so that a turn costs the same in a long conversation
-COUNTRY = "CN"  # whose help lines are shown; see safety/resources.py
-_SPOKEN: tuple[str, ...] = (Message.Author.USER, Message.Author.AI, Message.Author.STAFF)
 _UNSAID: tuple[str, ...] = (Message.State.REPLACED, Message.State.STREAMING)
 
 
@@ -62,17 +60,10 @@ class Outcome:
     silence: bool = False  # a reply being written must end before anything else of it is shown
 
 
-def say(
-    actor: Actor,
-    conversation_id: uuid.UUID,
-    text: str,
-    client_id: uuid.UUID | None,
-    *,
-    within_rate: bool = True,
-) -> Outcome:
+def say(actor: Actor, conversation_id: uuid.UUID, text: str, client_id: uuid.UUID | None) -> Outcome:
     """Take a message. Sent again with the same client id, it is answered with the same frames and starts nothing.
 
-    `within_rate` false refuses an ordinary message, never one in which somebody is at risk or wants to leave.
+    MESSAGES_PER_MINUTE refuses ordinary messages only, never one in which somebody is at risk or wants to leave.
     """
     now = timezone.now()
     actor = access.refresh(actor, now)
@@ -85,7 +76,7 @@ def say(
     history = _history(conversation, actor.user_id)
     verdict = _assess(text, actor, history)
     outcome.refusal = access.gate(actor, conversation)
-    if outcome.refusal is None and not within_rate and verdict.action == "answer":
+    if outcome.refusal is None and verdict.action == "answer" and not _within_rate(actor):
         outcome.refusal = Refusal("too_fast")
     if outcome.refusal:
         return outcome
@@ -125,7 +116,7 @@ def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Ou
         return outcome
     try:
         with transaction.atomic(durable=True):
-            conversation = _lock(conversation.pk)
+            conversation = statements.lock_conversation(conversation.pk)
             newest = conversation.messages.exclude(state=Message.State.REPLACED).order_by("-pk").first()
             if running(conversation, now):
                 outcome.refusal = Refusal("reply_running")
@@ -161,7 +152,7 @@ def leave(actor: Actor, conversation_id: uuid.UUID) -> Outcome:
     conversation = access.access_conversation(actor.user_id, conversation_id)
     outcome = Outcome(actor, conversation.public_id, silence=True)
     with transaction.atomic(durable=True):
-        conversation = _lock(conversation.pk)
+        conversation = statements.lock_conversation(conversation.pk)
         happened: list[NewEvent] = []
         _emit(outcome, happened, _end(conversation, actor, happened, now))
     return outcome
@@ -214,8 +205,7 @@ class _Order:
 
     def job(self, reply: Message) -> Job:
         return Job(
-            message_id=reply.pk,
-            public_id=reply.public_id,
+            reply=reply,
             conversation_id=self.conversation.pk,
             conversation=self.conversation.public_id,
             actor=self.actor,
@@ -279,7 +269,7 @@ def follow_up(job: Job) -> Outcome:
     order = _order(actor, conversation, history, newest.open(actor.user_id), now)
     try:
         with transaction.atomic(durable=True):
-            conversation = _lock(conversation.pk)
+            conversation = statements.lock_conversation(conversation.pk)
             if conversation.ended_at is None and not order.empty_budget and not running(conversation, now):
                 happened: list[NewEvent] = []
                 reply = placeholder(conversation, newest, happened, now)
@@ -302,7 +292,7 @@ def _record(
 ) -> None:
     actor = outcome.actor
     with transaction.atomic(durable=True):
-        conversation = _lock(conversation_pk)
+        conversation = statements.lock_conversation(conversation_pk)
         known = client_id and Message.objects.filter(conversation=conversation, client_id=client_id).first()
         if known:
             outcome.echo = frames_of(
@@ -359,7 +349,10 @@ def _intervene(
     if (
         verdict.level >= 2 or "history.at_risk" in verdict.reasons
     ):  # also for somebody who leaves: the card stays
-        card = {"level": "urgent" if verdict.level >= 3 else "soft", "country": COUNTRY}
+        card = {
+            "level": "urgent" if verdict.level >= 3 else "soft",
+            "country": settings.HELP_LINES_COUNTRIES[0],
+        }
         happened.append(NewEvent("help.card", conversation.public_id, None, card))
     return changed
 
@@ -395,20 +388,18 @@ def _emit(outcome: Outcome, happened: list[NewEvent], changed: list[Message]) ->
         outcome.frames = frames_of(happened, changed, outcome.seq, actor.user_id, actor.policy.language)
 
 
-def _lock(conversation_pk: int) -> Conversation:
-    """One step at a time in a conversation, so that leaving, a takeover and a message cannot cross."""
-    return Conversation.objects.select_for_update().get(pk=conversation_pk)
+def _within_rate(actor: Actor) -> bool:
+    """For one person over all pages and processes; without Valkey each process counts for itself."""
+    limit = settings.MESSAGES_PER_MINUTE
+    return ratelimit.allow(f"message:{actor.user_id}", rate=limit / 60, burst=limit)
 
 
 def _history(conversation: Conversation, user_id: uuid.UUID) -> list[Said]:
     """The newest messages, oldest first."""
-    rows = (
-        Message.objects.filter(conversation=conversation, author__in=_SPOKEN)
-        .exclude(state__in=_UNSAID)
-        .only("id", "public_id", "author", "body")
-        .order_by("-id")[:HISTORY]
-    )
-    return [Said(row.pk, row.author, row.open(user_id)) for row in reversed(rows) if row.body is not None]  # type: ignore[arg-type]
+    return [
+        Said(pk, author, keyring.decrypt(user_id, "message.body", public_id, body))  # type: ignore[arg-type]
+        for pk, public_id, author, body in statements.said(conversation.pk, HISTORY)
+    ]
 
 
 def _assess(text: str, actor: Actor, history: Sequence[Said]) -> Verdict:

@@ -8,8 +8,6 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from safety.resources import every_line
 
-MAX_AGE_DAYS = 120
-
 
 @register
 def help_lines_are_there_and_fresh(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -30,10 +28,10 @@ def help_lines_are_there_and_fresh(app_configs: Any, **kwargs: Any) -> list[Chec
             hint="Add one to the file that HELP_LINES_FILE names.",
             id="safety.E001",
         )
-        for country in getattr(settings, "HELP_LINES_COUNTRIES", ["CN"])
+        for country in settings.HELP_LINES_COUNTRIES
         if not any(line.country == country and "crisis" in line.kinds for line in lines)
     ]
-    oldest = dt.date.today() - dt.timedelta(days=getattr(settings, "HELP_LINES_MAX_AGE_DAYS", MAX_AGE_DAYS))
+    oldest = dt.date.today() - dt.timedelta(days=settings.HELP_LINES_MAX_AGE_DAYS)
     if old := [line.number or line.names["en"] for line in lines if line.last_verified < oldest]:
         found.append(
             Warning(

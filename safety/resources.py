@@ -56,7 +56,7 @@ def help_lines(country: str, *, kind: str | None = None) -> list[HelpLine]:
 
 def every_line() -> tuple[HelpLine, ...]:
     """All lines of all countries."""
-    return _read(Path(getattr(settings, "HELP_LINES_FILE", "") or _FILE))
+    return _read(Path(settings.HELP_LINES_FILE or _FILE))
 
 
 @cache

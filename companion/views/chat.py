@@ -89,7 +89,7 @@ def chat(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "notice_required": not actor.notice_acknowledged,
         "blocked": _blocked(refusal, actor.policy.language),
         "max_characters": settings.MESSAGE_MAX_CHARACTERS,
-        "reply": {"id": str(reply.job.public_id), "text": reply.text} if reply else None,
+        "reply": {"id": str(reply.job.reply.public_id), "text": reply.text} if reply else None,
         "is_minor": actor.policy.is_minor,
     }
     response = render(request, "companion/chat.html", context)

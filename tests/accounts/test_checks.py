@@ -17,6 +17,7 @@ def production(settings: Any) -> Any:
     settings.WEBSOCKET_ORIGINS = ["https://anban.example"]
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    settings.STAFF_MFA_REQUIRED = True
     keyring.key_encryption_keys.cache_clear()
     yield settings
     keyring.key_encryption_keys.cache_clear()

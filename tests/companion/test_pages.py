@@ -53,6 +53,10 @@ def companions(db: None) -> None:
     call_command("load_personas")
 
 
+def english_reader() -> Client:
+    return Client(headers={"accept-language": "en"})
+
+
 def client_of(user: User) -> Client:
     client = Client()
     client.force_login(user)
@@ -146,11 +150,11 @@ def test_example_lines_of_the_person_never_carry_the_mark(companions: None, adul
 
 
 def test_the_start_page_says_that_companions_may_not_suit_some_minors(companions: None) -> None:
-    assert "may not be suitable for some minors" in Client().get(reverse("home")).content.decode()
+    assert "may not be suitable for some minors" in english_reader().get(reverse("home")).content.decode()
 
 
 def test_the_terms_explain_the_marks_and_carry_their_version(db: None) -> None:
-    page = Client().get(reverse("terms")).content.decode()
+    page = english_reader().get(reverse("terms")).content.decode()
     assert f"Version {AGREEMENT_VERSION}" in page
     assert reverse("labels") in page
     assert "remove, forge or hide" in page
@@ -158,10 +162,10 @@ def test_the_terms_explain_the_marks_and_carry_their_version(db: None) -> None:
 
 def test_who_runs_the_site_is_named_and_its_absence_is_said(db: None, settings: Any) -> None:
     for name in ("terms", "privacy"):
-        assert "has not entered their name" in Client().get(reverse(name)).content.decode()
+        assert "has not entered their name" in english_reader().get(reverse(name)).content.decode()
     settings.OPERATOR_NAME, settings.OPERATOR_CONTACT = "Quiet House", "hello@quiet.example"
     for name in ("terms", "privacy"):
-        page = Client().get(reverse(name)).content.decode()
+        page = english_reader().get(reverse(name)).content.decode()
         assert "Quiet House" in page
         assert "hello@quiet.example" in page
 
@@ -170,13 +174,13 @@ def test_the_page_of_the_model_tells_the_demonstration_model_its_licence_and_wha
     db: None, settings: Any
 ) -> None:
     settings.ANBAN_DEMO_MODEL = True
-    page = Client().get(reverse("model_info")).content.decode()
+    page = english_reader().get(reverse("model_info")).content.decode()
     for words in ("demonstration model", "LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL", "LLM_GGUF_PATH"):
         assert words in page
     for words in ("SmolLM2-135M-Instruct", "Apache License", "Gemma Terms of Use"):
         assert words in page
     settings.ANBAN_DEMO_MODEL, settings.LLM_MODEL = False, "some-model-7b"
-    page = Client().get(reverse("model_info")).content.decode()
+    page = english_reader().get(reverse("model_info")).content.decode()
     assert "some-model-7b" in page
     assert "demonstration model" not in page
 
@@ -191,9 +195,9 @@ def test_the_demonstration_model_is_named_where_companions_are_chosen(
 
 def test_privacy_tells_whether_words_leave_the_computer(db: None, settings: Any) -> None:
     settings.ANBAN_DEMO_MODEL = True
-    assert "your words do not leave it" in Client().get(reverse("privacy")).content.decode()
+    assert "your words do not leave it" in english_reader().get(reverse("privacy")).content.decode()
     settings.ANBAN_DEMO_MODEL = False
-    assert "The service that runs the language model" in Client().get(reverse("privacy")).content.decode()
+    assert "The service that runs the language model" in english_reader().get(reverse("privacy")).content.decode()
 
 
 def test_help_lines_can_be_called_and_stand_in_the_header_of_every_page(db: None) -> None:
