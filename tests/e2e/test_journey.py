@@ -88,8 +88,8 @@ def test_a_newcomer_signs_up_talks_with_the_embedded_model_reloads_and_leaves(
     expect(page.get_by_text("demonstration model")).to_be_visible()
 
     window.say("Hello, I planted a small tree today. Tell me about trees.")
-    expect(page.locator(".message-ai[data-state=streaming]")).to_be_attached()
-    page.reload()
+    expect(page.locator(".message-user[data-id]")).to_be_visible()
+    page.reload()  # the reply has begun in the same moment as the message was stored
     window.ready()
     reply = window.theirs.nth(1)
     expect(reply).not_to_have_attribute("data-state", "streaming", timeout=LOADING_SECONDS * 1000)

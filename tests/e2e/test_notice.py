@@ -26,6 +26,15 @@ def test_the_notice_holds_until_it_is_confirmed_and_then_stays_away(fresh_talk: 
     assert Notice.objects.filter(user=fresh_talk.user, acknowledged_at__isnull=False).count() == 1
 
 
+def test_it_can_be_confirmed_while_the_line_is_down(fresh_talk: Talk) -> None:
+    window = fresh_talk.window()
+    window.page.route_web_socket("**/ws/chat/**", lambda line: line.close(code=1013))
+    window.page.goto(window.url)
+    expect(window.page.locator("[data-line]")).to_be_visible()
+    window.page.get_by_role("button", name="I understand").click()
+    expect(window.page.get_by_role("dialog")).to_be_hidden()
+
+
 def test_confirming_in_one_tab_frees_the_other(fresh_talk: Talk) -> None:
     window = fresh_talk.window().open()
     other = fresh_talk.window(window.page.context).open()

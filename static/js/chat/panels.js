@@ -70,7 +70,9 @@ export function createPanels(root, say) {
       confirmed = false;
       dialog.removeAttribute("open");
       dialog.showModal();
-      dialog.querySelector("form").onsubmit = (event) => acknowledge() && event.preventDefault();
+      dialog.querySelector("form").onsubmit = (event) => {
+        if (acknowledge()) event.preventDefault();
+      };
     },
 
     /** Confirmed, here or in another tab. */

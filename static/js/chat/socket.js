@@ -99,6 +99,7 @@ export function openLine(url, on) {
   // A page in the back-forward cache may not keep a socket.
   addEventListener("pagehide", drop);
   addEventListener("pageshow", ({ persisted }) => persisted && look());
+  on.line(false);
   open();
   return { send, look };
 }
