@@ -12,6 +12,7 @@ generated; there is no canned text. What was tried before it became so, with the
 """
 
 import asyncio
+import os
 import re
 import resource
 import sys
@@ -27,8 +28,10 @@ from companion.llm.engine import End, Engine, Shape
 from companion.llm.transcript import Message, fit, transcript
 
 DEFAULT_REPLY_TOKENS = 160
-SMALL = Shape(slots=4, threads=2, context=1024)
-LARGE = Shape(slots=2, threads=2, context=4096)
+# One thread: where the web server, the database and a browser want the same two cores, two threads that wait for
+# each other made a quarter of the tokens. A larger file gets all but one core.
+SMALL = Shape(slots=4, threads=1, context=1024)
+LARGE = Shape(slots=2, threads=max(1, (os.cpu_count() or 2) - 1), context=4096)
 # The small model sometimes has nothing to say at first; it is asked this often before that is the answer.
 ATTEMPTS = 3
 SENTENCES = 3

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import xllamacpp
 
-WAITING_PER_SLOT = 3
+WAITING_PER_SLOT = 2
 
 
 class Busy(Exception):
@@ -40,9 +40,9 @@ class End:
 class Shape:
     """How a model is loaded. `context` is in tokens, for each slot."""
 
-    slots: int = 4
-    threads: int = 2
-    context: int = 1024
+    slots: int
+    threads: int
+    context: int
 
 
 class Engine:
