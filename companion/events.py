@@ -9,6 +9,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.safestring import SafeString
 
 from accounts.models import Event
 from accounts.realtime import NewEvent
@@ -239,7 +240,7 @@ def _frame(
     return frame
 
 
-def help_card_html(level: str, country: str, language: str) -> str:
+def help_card_html(level: str, country: str, language: str) -> SafeString:
     """The help card with call buttons, rendered by the server so that page and socket show the same."""
     with translation.override(language):
         return render_to_string(

@@ -18,8 +18,10 @@ from accounts import realtime
 from accounts.models import User
 from companion import access, history, memory, personas, portrayal, replies, sentences, turns
 from companion.access import Refusal
+from companion.events import help_card_html
 from companion.models import Conversation
 from companion.personas import NotFound
+from safety import risk
 
 
 def _actor(request: HttpRequest) -> access.Actor:
@@ -67,40 +69,13 @@ def chats(request: HttpRequest) -> HttpResponse:
 @require_GET
 def chat(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """One conversation. The newest messages are in the page; the socket continues after `last_event`."""
-    actor = _actor(request)
-    conversation = _conversation(request, public_id)
-    last_event = realtime.last_event(
-        actor.user_id
-    )  # read before the messages: the replay may repeat, never skip
-    if not actor.notice_acknowledged:
-        access.show_notice(actor.user_id, actor.session_key)
-    refusal = access.account_gate(actor)
-    if refusal is None and not personas.may_talk(actor.policy, conversation.persona):
-        refusal = Refusal("persona", "gallery")
-    page = history.newest_page(conversation, actor.user_id, actor.policy.language)
-    reply = replies.current(conversation.public_id)
-    context = {
-        "conversation": conversation,
-        "state": access.state_of(conversation),
-        "persona": portrayal.face(conversation.persona, actor.policy.language),
-        "message_list": page.messages,
-        "has_older": page.has_older,
-        "last_event": last_event,
-        "notice_required": not actor.notice_acknowledged,
-        "blocked": _blocked(refusal, actor.policy.language),
-        "max_characters": settings.MESSAGE_MAX_CHARACTERS,
-        "reply": {"id": str(reply.job.reply.public_id), "text": reply.text} if reply else None,
-        "is_minor": actor.policy.is_minor,
-    }
-    response = render(request, "companion/chat.html", context)
-    response["Cache-Control"] = "no-store"  # a shared computer's back button must not show it after logout
-    return response
+    return _chat_page(request, _conversation(request, public_id))
 
 
 @login_required
 @require_GET
 def older(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
-    """A fragment with the messages before one; the page puts it above without moving what is read."""
+    """The messages before one: a fragment for the page's script, a whole page for a link followed without it."""
     assert isinstance(request.user, User)
     conversation = _conversation(request, public_id)
     try:
@@ -108,13 +83,53 @@ def older(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         page = history.page_before(conversation, request.user.pk, before, request.user.language)
     except (ValueError, NotFound):
         raise Http404 from None
+    if request.headers.get("Sec-Fetch-Dest") == "document":
+        return _chat_page(request, conversation, page)
     context = {
         "conversation": conversation,
         "persona": portrayal.face(conversation.persona, request.user.language),
         "message_list": page.messages,
         "has_older": page.has_older,
     }
-    return render(request, "companion/_messages.html", context)
+    return _private(render(request, "companion/_messages.html", context))
+
+
+def _chat_page(
+    request: HttpRequest, conversation: Conversation, page: history.Page | None = None
+) -> HttpResponse:
+    actor = _actor(request)
+    language = actor.policy.language
+    # Read before the messages: what is replayed may repeat something, but nothing is passed over.
+    last_event = realtime.last_event(actor.user_id)
+    if not actor.notice_acknowledged:
+        access.show_notice(actor.user_id, actor.session_key)
+    refusal = access.account_gate(actor)
+    if refusal is None and not personas.may_talk(actor.policy, conversation.persona):
+        refusal = Refusal("persona", "gallery")
+    page = page or history.newest_page(conversation, actor.user_id, language)
+    reply = replies.current(conversation.public_id)
+    level = risk.recent_level(actor.user_id, timezone.now())
+    context = {
+        "conversation": conversation,
+        "state": access.state_of(conversation),
+        "persona": portrayal.face(conversation.persona, language),
+        "message_list": page.messages,
+        "has_older": page.has_older,
+        "help_card": help_card_html(level, settings.HELP_LINES_COUNTRIES[0], language) if level else "",
+        "last_event": last_event,
+        "notice_required": not actor.notice_acknowledged,
+        "blocked": _blocked(refusal, language),
+        "max_characters": settings.MESSAGE_MAX_CHARACTERS,
+        "reply": {"id": str(reply.job.reply.public_id), "text": reply.text} if reply else None,
+        "is_minor": actor.policy.is_minor,
+    }
+    return _private(render(request, "companion/chat.html", context))
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    """The back button of a shared computer must not show it after logout."""
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @login_required

@@ -197,7 +197,10 @@ def test_privacy_tells_whether_words_leave_the_computer(db: None, settings: Any)
     settings.ANBAN_DEMO_MODEL = True
     assert "your words do not leave it" in english_reader().get(reverse("privacy")).content.decode()
     settings.ANBAN_DEMO_MODEL = False
-    assert "The service that runs the language model" in english_reader().get(reverse("privacy")).content.decode()
+    assert (
+        "The service that runs the language model"
+        in english_reader().get(reverse("privacy")).content.decode()
+    )
 
 
 def test_help_lines_can_be_called_and_stand_in_the_header_of_every_page(db: None) -> None:
