@@ -177,7 +177,7 @@ def test_the_page_of_the_model_tells_the_demonstration_model_its_licence_and_wha
     page = english_reader().get(reverse("model_info")).content.decode()
     for words in ("demonstration model", "LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL", "LLM_GGUF_PATH"):
         assert words in page
-    for words in ("SmolLM2-135M-Instruct", "Apache License", "Gemma Terms of Use"):
+    for words in ("Gemma 3 270M", "Gemma Terms of Use"):
         assert words in page
     settings.ANBAN_DEMO_MODEL, settings.LLM_MODEL = False, "some-model-7b"
     page = english_reader().get(reverse("model_info")).content.decode()
