@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 Status = Literal["ok", "down", "demo", "unconfigured"]
 
 HEALTH_TIMEOUT = 2.0
-# What says that the endpoint is unwell. A refusal is about this one request, and too long is our own limit.
-_UNWELL: frozenset[Code] = frozenset({"unreachable", "timeout", "overloaded", "garbage"})
+# What says that the endpoint is unwell. A refusal is about this one request, too long is our own limit, and who
+# is overloaded answers others: leaving that one alone would only waste what it can do.
+_UNWELL: frozenset[Code] = frozenset({"unreachable", "timeout", "garbage"})
 
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 _breakers: dict[str, Breaker] = {}
@@ -79,7 +80,10 @@ async def stream(
         settle = breaker.success
     except ModelError as error:
         failed = error.code
-        settle = breaker.failure if failed in _UNWELL else breaker.success
+        if failed in _UNWELL:
+            settle = breaker.failure
+        elif failed != "overloaded":
+            settle = breaker.success
     finally:
         settle(ticket)
         await call.close()

@@ -6,7 +6,9 @@
 WEIGHTS.gguf is the file that `manage.py llm_server` joins in var/models. The lines to learn from are the project's
 own: dialogues.*.txt beside this file (said|answered|said|answered …) and the examples of the built-in companions.
 Only the answers count in the loss, and they stand in the very transcript that is used when serving. About half an
-hour on one core with bfloat16 instructions. It is not needed to run or to test the project.
+hour on one core with bfloat16 instructions. It is not needed to run or to test the project. The adapter in the
+repository came from three runs of these steps, each going on where the one before was stopped, about five epochs
+in all; a new run gives one like it, not the same bytes.
 """
 
 import math

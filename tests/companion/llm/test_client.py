@@ -280,10 +280,13 @@ async def test_five_failures_open_the_breaker_and_the_endpoint_is_left_alone(mod
     assert len(model.requests) == 5
 
 
-async def test_refusals_and_stops_never_open_the_breaker(model: FakeLLM) -> None:
-    model.script(fault="400")
+@pytest.mark.parametrize(
+    ("fault", "code"), [("400", "refused"), ("429", "overloaded"), ("503", "overloaded")]
+)
+async def test_refusals_and_overload_never_open_the_breaker(model: FakeLLM, fault: str, code: str) -> None:
+    model.script(fault=fault)
     for _ in range(8):
-        assert (await ask()).code == "refused"
+        assert (await ask()).code == code
     assert llm.status() == "ok"
 
 
