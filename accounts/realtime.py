@@ -2,13 +2,16 @@
 
 A row per event makes every page resumable with `since=`; the channel layer only says "look again" (it may drop, and does).
 Numbers are per person, without gaps, in order of commit: the counter row stays locked until the transaction ends.
+
+A web process listens with one channel, which is in the group of every person with an open page here. Nobody waits for
+Redis: without it a process still hears itself, and the patrol of each process finds the rest.
 """
 
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal, NamedTuple
 
 from channels.layers import get_channel_layer
 from django.db import connection, transaction
@@ -19,10 +22,21 @@ from accounts.models import Event
 log = logging.getLogger(__name__)
 
 DOORBELL_SECONDS = 0.3  # a hung Redis must not hold anybody up
+# Events of one moment are one bell. Pages of this process have their frames by then, so its echo finds nothing to do.
+DOORBELL_PAUSE = 0.03
 REPLAY_LIMIT = 500
 
-_loop: asyncio.AbstractEventLoop | None = None
-_ringing: set[asyncio.Task[None]] = set()
+Answer = Callable[[uuid.UUID, dict[str, Any]], Awaitable[None]]
+
+_loop: asyncio.AbstractEventLoop | None = None  # of this web process, once it listens
+_ear: asyncio.Task[None] | None = None
+_answer: Answer | None = None
+_channel = f"doorbell.{uuid.uuid4().hex}"
+_people: dict[
+    uuid.UUID, bool
+] = {}  # with an open page here; False: not in the group yet, because Redis was away
+_newest: dict[uuid.UUID, int] = {}  # about to be rung
+_tasks: set[asyncio.Task[None]] = set()
 
 
 class NewEvent(NamedTuple):
@@ -32,12 +46,6 @@ class NewEvent(NamedTuple):
     conversation: uuid.UUID | None = None
     message: uuid.UUID | None = None
     data: dict[str, Any] | None = None
-
-
-def attach_loop() -> None:
-    """Remember the event loop of this process, so that code in worker threads can ring through it."""
-    global _loop
-    _loop = asyncio.get_running_loop()
 
 
 def user_group(user_id: uuid.UUID) -> str:
@@ -79,6 +87,12 @@ def last_event(user_id: uuid.UUID) -> int:
     return int(row[0]) if row else 0
 
 
+def number(user_id: uuid.UUID, kind: str, message: uuid.UUID) -> int:
+    """The number of an event about a message, 0 once it is forgotten."""
+    rows = Event.objects.filter(user_id=user_id, kind=kind, message=message)
+    return rows.values_list("seq", flat=True).first() or 0
+
+
 def replay(user_id: uuid.UUID, since: int) -> Sequence[Event]:
     """Events after `since`, oldest first; at most REPLAY_LIMIT: a page further behind loads itself anew."""
     return list(Event.objects.filter(user_id=user_id, seq__gt=since).order_by("seq")[:REPLAY_LIMIT])
@@ -96,28 +110,107 @@ def close_all_sessions(user_id: uuid.UUID) -> None:
 
 def ring(user_id: uuid.UUID, message: dict[str, Any]) -> None:
     """Doorbell to all web processes: at most once, never waits longer than DOORBELL_SECONDS, never raises."""
-    group = user_group(user_id)
     if _loop is not None and _loop.is_running():
-        _loop.call_soon_threadsafe(_ring_soon, group, message)
+        _loop.call_soon_threadsafe(_ring_here, user_id, message)
         return
     try:
-        asyncio.run(_send(group, message))
+        asyncio.run(_send(user_id, message))
     except RuntimeError:  # called from a loop that is not a web process's
         log.warning("doorbell skipped: no usable event loop")
 
 
-def _ring_soon(group: str, message: dict[str, Any]) -> None:
-    task = asyncio.ensure_future(_send(group, message))
-    _ringing.add(task)  # the loop keeps only weak references
-    task.add_done_callback(_ringing.discard)
+async def listen(answer: Answer) -> None:
+    """Give every bell for people with an open page here to `answer`. Each new page calls this; the first one counts."""
+    global _loop, _ear, _answer
+    if _ear is None or _ear.done():
+        _loop, _answer = asyncio.get_running_loop(), answer
+        _ear = asyncio.create_task(_hear())
+        await asyncio.sleep(0)  # its first step makes the channel that joins the groups
 
 
-async def _send(group: str, message: dict[str, Any]) -> None:
-    layer = get_channel_layer()
-    if layer is None:
+async def join(user_id: uuid.UUID) -> None:
+    """Hear the bell of a person, from now on or, without Redis, from `join_again` on."""
+    if _people.setdefault(user_id, False):
         return
+    if await _regroup("group_add", user_id) and user_id in _people:
+        _people[user_id] = True
+
+
+async def join_again() -> None:
+    """Join what could not be joined while Redis was away."""
+    for user_id in [user_id for user_id, heard in _people.items() if not heard]:
+        await join(user_id)
+        if not _people.get(user_id, True):  # still away
+            return
+
+
+def part(user_id: uuid.UUID) -> None:
+    """The person's last page here is gone."""
+    if _people.pop(user_id, None) is not None:
+        _soon(_part(user_id))
+
+
+async def _part(user_id: uuid.UUID) -> None:
+    if user_id not in _people:  # who only reloaded a page is back already
+        await _regroup("group_discard", user_id)
+
+
+def _ring_here(user_id: uuid.UUID, message: dict[str, Any]) -> None:
+    if message["type"] != "event":
+        return _soon(_ring(user_id, message))
+    if user_id not in _newest:
+        asyncio.get_running_loop().call_later(DOORBELL_PAUSE, _ring_newest, user_id)
+    _newest[user_id] = max(message["event"], _newest.get(user_id, 0))
+
+
+def _ring_newest(user_id: uuid.UUID) -> None:
+    _soon(_ring(user_id, {"type": "event", "event": _newest.pop(user_id)}))
+
+
+async def _ring(user_id: uuid.UUID, message: dict[str, Any]) -> None:
+    if not await _send(user_id, message):
+        await _take(user_id, message)
+
+
+async def _send(user_id: uuid.UUID, message: dict[str, Any]) -> bool:
     try:
         async with asyncio.timeout(DOORBELL_SECONDS):
-            await layer.group_send(group, message)
-    except Exception as error:  # whatever Redis does, the rows are written and the next poll finds them
+            await get_channel_layer().group_send(user_group(user_id), {**message, "user": user_id.hex})
+    except Exception as error:  # whatever Redis does, the rows are written and the next patrol finds them
         log.warning("doorbell failed: %s", type(error).__name__)
+        return False
+    return True
+
+
+async def _hear() -> None:
+    """As long as the process lives: a fault of Redis ends a connection, never the listening."""
+    while True:
+        try:
+            message = await get_channel_layer().receive(_channel)
+        except Exception as error:
+            log.warning("doorbell not heard: %s", type(error).__name__)
+            await asyncio.sleep(1)
+        else:
+            # A task each: while one person's pages catch up, nobody else's wait.
+            _soon(_take(uuid.UUID(message["user"]), message))
+
+
+async def _take(user_id: uuid.UUID, message: dict[str, Any]) -> None:
+    if _answer is not None:
+        await _answer(user_id, message)
+
+
+async def _regroup(change: Literal["group_add", "group_discard"], user_id: uuid.UUID) -> bool:
+    try:
+        async with asyncio.timeout(DOORBELL_SECONDS):
+            await getattr(get_channel_layer(), change)(user_group(user_id), _channel)
+    except Exception as error:
+        log.warning("%s failed: %s", change, type(error).__name__)
+        return False
+    return True
+
+
+def _soon(step: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(step)
+    _tasks.add(task)  # the loop keeps only weak references
+    task.add_done_callback(_tasks.discard)

@@ -14,17 +14,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import realtime
-from companion import access, hub, offload, replies, sentences, turns
+from companion import access, hub, offload, patrol, replies, sentences, turns
 from companion.access import Actor, Refusal
 from companion.buckets import Bucket
 from companion.events import durable_frames
 from companion.models import Conversation
-from companion.patrol import patrol
 from companion.personas import NotFound
 
 log = logging.getLogger(__name__)
 
-MALFORMED, SESSION_ENDED, NOT_FOUND, TOO_MANY, TOO_FAST = 4400, 4401, 4404, 4408, 4429
+TRY_LATER, MALFORMED, SESSION_ENDED, NOT_FOUND, TOO_MANY, TOO_FAST = 1013, 4400, 4401, 4404, 4408, 4429
 MALFORMED_ALLOWED = 5  # in a row
 Frame = dict[str, Any]
 
@@ -37,71 +36,94 @@ class Malformed(Exception):
         self.code = code
 
 
+class Closed(Exception):
+    """The socket is not opened; the page reads the close code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """One open page of one conversation."""
 
+    channel_layer_alias = (
+        ""  # none of its own: the hub hears the doorbell for every socket (accounts/realtime.py)
+    )
+    entered = False  # frames count only between `ready` and the close
     actor: Actor
     user_id: uuid.UUID
     conversation_id: uuid.UUID
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The hub forgets the socket however it ends: daphne cancels one that does not end by itself in time."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if hasattr(self, "conversation_id"):
+                hub.part(self)
+
     async def connect(self) -> None:
-        """Accept first, so that the page can read the close code; then check login, number of sockets and owner."""
+        """Accept first, so that the page can read the close code; then look at login, number of sockets and owner."""
         await self.accept()
         self.seen = 0
         self.malformed = 0
         self.frames = Bucket(settings.SOCKET_FRAMES_PER_SECOND, settings.SOCKET_FRAMES_BURST)
         self.sending = asyncio.Lock()
         self.shown: set[asyncio.Task[None]] = set()
+        try:
+            ready = await self._enter()
+        except Closed as error:
+            return await self.close(error.code)
+        except access.SessionEnded:
+            return await self.close(SESSION_ENDED)
+        except (ValueError, NotFound):
+            return await self.close(NOT_FOUND)
+        except Exception as error:  # most likely the database is away
+            log.error("socket not opened: %s", type(error).__name__)
+            return await self.close(TRY_LATER)
+        await self._send(ready)
+        patrol.begin()
+        await realtime.listen(hub.rung)
+        await realtime.join(self.user_id)
+        await hub.each([self._catch_up()])  # what happened between reading and hearing
+
+    async def _enter(self) -> Frame:
         user = self.scope["user"]
         if not user.is_authenticated:
-            await self.close(SESSION_ENDED)
-            return
+            raise access.SessionEnded
         self.user_id = user.pk
-        if hub.count(self.user_id) >= settings.SOCKET_MAX_PER_USER:
-            await self.close(TOO_MANY)
-            return
-        try:
-            wanted = uuid.UUID(self.scope["url_route"]["kwargs"]["conversation"])
-            self.actor, conversation, self.seen, notice = await offload.run(
-                _open, self.user_id, self.scope["session"].session_key or "", wanted
-            )
-        except (ValueError, NotFound):
-            await self.close(NOT_FOUND)
-            return
-        except access.SessionEnded:
-            await self.close(SESSION_ENDED)
-            return
+        self._refuse_crowd()
+        wanted = uuid.UUID(self.scope["url_route"]["kwargs"]["conversation"])
+        session_key = self.scope["session"].session_key or ""
+        self.actor, conversation, self.seen, notice = await offload.run(_open, user.pk, session_key, wanted)
+        self._refuse_crowd()  # others may have come meanwhile
         self.conversation_id = conversation.public_id
-        realtime.attach_loop()
-        patrol.begin()
         hub.join(self)
-        await self._join_group()
+        self.entered = True
         reply = replies.current(self.conversation_id)
-        await self._send(
-            {
-                "kind": "ready",
-                "conversation": str(self.conversation_id),
-                "event": self.seen,
-                "state": access.state_of(conversation),
-                "notice_required": notice,
-                "reply": {"id": str(reply.job.reply.public_id), "text": reply.text} if reply else None,
-            }
-        )
+        return {
+            "kind": "ready",
+            "conversation": str(self.conversation_id),
+            "event": self.seen,
+            "state": access.state_of(conversation),
+            "notice_required": notice,
+            "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
+        }
 
-    async def disconnect(self, code: int) -> None:
-        if hasattr(self, "conversation_id"):
-            hub.part(self)
-            try:
-                async with asyncio.timeout(realtime.DOORBELL_SECONDS):
-                    await self.channel_layer.group_discard(
-                        realtime.user_group(self.user_id), self.channel_name
-                    )
-            except Exception as error:  # Redis is away: its subscription dies with the connection
-                log.warning("group not left: %s", type(error).__name__)
+    def _refuse_crowd(self) -> None:
+        if hub.count(self.user_id) >= settings.SOCKET_MAX_PER_USER:
+            raise Closed(TOO_MANY)
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        self.entered = False
+        await super().close(code, reason)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if not self.entered:  # sent before the close code arrived
+            return
         if not self.frames.take():
-            await self._error("too_fast")
+            await self._error("too_fast", {})
             await self.close(TOO_FAST)
             return
         frame: Frame = {}
@@ -114,7 +136,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             self.malformed = 0
         except Malformed as error:
             self.malformed += 1
-            await self._error(error.code, frame.get("id"))
+            await self._error(error.code, frame)
             if self.malformed >= MALFORMED_ALLOWED:
                 await self.close(MALFORMED)
         except access.SessionEnded:
@@ -123,7 +145,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.close(NOT_FOUND)
         except Exception as error:  # the person gets a sentence, the log gets the kind, nobody gets the text
             log.error("frame failed: %s", type(error).__name__, exc_info=settings.DEBUG)
-            await self._error("failed", frame.get("id"))
+            await self._error("failed", frame)
 
     async def dispatch(self, message: Frame) -> None:
         """Without Channels' look for old database connections in another thread at each frame: this one has none."""
@@ -149,24 +171,25 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if not isinstance(text, str):
             raise Malformed("malformed")
         outcome = await offload.run(turns.say, self.actor, self.conversation_id, text, client_id)
-        await self._carry_out(outcome, frame.get("id"))
+        await self._carry_out(outcome, frame)
 
     async def _again(self, frame: Frame) -> None:
         message = _uuid(frame, "message")
-        outcome = await offload.run(turns.again, self.actor, self.conversation_id, message)
-        await self._carry_out(outcome)
+        await self._carry_out(
+            await offload.run(turns.again, self.actor, self.conversation_id, message), frame
+        )
 
     async def _stop(self, frame: Frame) -> None:
         reply = replies.current(self.conversation_id)
-        if reply is not None and reply.job.actor.user_id == self.user_id:
+        if reply is not None:
             reply.stop()
-        await self._carry_out(await offload.run(turns.stop, self.actor, self.conversation_id))
+        await self._carry_out(await offload.run(turns.stop, self.actor, self.conversation_id), frame)
 
     async def _leave(self, frame: Frame) -> None:
         reply = replies.current(self.conversation_id)
         if reply is not None:
             reply.silence()  # before anything else: not one more word of the persona
-        await self._carry_out(await offload.run(turns.leave, self.actor, self.conversation_id))
+        await self._carry_out(await offload.run(turns.leave, self.actor, self.conversation_id), frame)
 
     async def _acknowledge(self, frame: Frame) -> None:
         if frame.get("notice") != "ai":
@@ -180,17 +203,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if not isinstance(since, int) or isinstance(since, bool) or since < 0:
             raise Malformed("malformed")
         self.actor = await offload.run(access.refresh, self.actor, timezone.now())
-        newest, self.seen = self.seen, min(since, self.seen)
-        await self._catch_up()
-        if self.seen < newest:  # what it missed has been forgotten since
-            return await self._send({"kind": "reload"})
+        await self._catch_up(since)
         reply = replies.current(self.conversation_id)
         if reply is not None:
             await self._send(
                 {
                     "kind": "reply.snapshot",
                     "message": str(reply.job.reply.public_id),
-                    "text": reply.text,
+                    "text": reply.shown,
                     "ai_generated": True,
                 }
             )
@@ -199,15 +219,12 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.actor = await offload.run(access.refresh, self.actor, timezone.now())
         await self._send({"kind": "pong"})
 
-    async def _carry_out(self, outcome: turns.Outcome, client_id: Any = None) -> None:
+    async def _carry_out(self, outcome: turns.Outcome, frame: Frame) -> None:
         self.actor = outcome.actor
         if outcome.refusal:
-            return await self._refuse(outcome.refusal, client_id)
-        for frame in outcome.echo:
-            await self._send(frame)
-        reply = replies.current(self.conversation_id)
-        if outcome.silence and reply is not None:
-            reply.silence()
+            await self._refuse(outcome.refusal, frame)
+        for known in outcome.echo:
+            await self._send(known)
         await replies.begin(self.conversation_id, outcome, turns.follow_up)
 
     # --- frames to the client ----------------------------------------------------------------------------------
@@ -229,59 +246,52 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.shown.add(task)  # the loop keeps only weak references
         task.add_done_callback(self.shown.discard)
 
-    async def event(self, message: Frame) -> None:
-        """The doorbell of another process, or the echo of our own."""
-        if message["event"] > self.seen:
-            await self._catch_up()
-
-    async def session_ended(self, message: Frame) -> None:
-        if message["session"] in (None, self.actor.session_key):
-            await self.close(SESSION_ENDED)
-
-    async def end_session(self) -> None:
-        """The patrol found the login over."""
-        await self.close(SESSION_ENDED)
-
-    async def heartbeat(self, newest: int) -> None:
-        """A sign of life, and the events whose doorbell got lost."""
-        await self._send({"kind": "pong"})
+    async def look(self, newest: int) -> None:
         if newest > self.seen:
             await self._catch_up()
+
+    async def heartbeat(self, newest: int) -> None:
+        await self._send({"kind": "pong"})
+        await self.look(newest)
+
+    async def end_session(self) -> None:
+        await self.close(SESSION_ENDED)
 
     @property
     def login(self) -> access.Login:
         return self.user_id, self.actor.session_generation, self.actor.session_key
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, since: int | None = None) -> None:
+        """Frames of the rows after `since`, which is what the client says, or after what this socket was sent."""
         async with self.sending:
+            newest = self.seen
+            if since is not None:
+                self.seen = min(since, newest)
             language = self.actor.policy.language
-            self.seen, frames = await offload.run(
-                _replay, self.user_id, self.conversation_id, self.seen, language
-            )
+            seen, frames = await offload.run(_replay, self.user_id, self.conversation_id, self.seen, language)
+            if seen < newest:  # what the client missed has been forgotten since
+                seen, frames = newest, [{"kind": "reload"}]
+            self.seen = seen
             for frame in frames:
+                if (
+                    frame["kind"] == "reply.finished"
+                ):  # perhaps ended by another process while this one writes it
+                    replies.silence(self.conversation_id, uuid.UUID(frame["message"]["id"]))
                 await self._send(frame)
 
-    async def _refuse(self, refusal: Refusal, client_id: Any) -> None:
+    async def _refuse(self, refusal: Refusal, asked: Frame) -> None:
         sentence, label = sentences.refusal(refusal.code, self.actor.policy.language)
-        frame: Frame = {"kind": "refused", "id": client_id, "code": refusal.code, "text": sentence}
+        frame: Frame = {"kind": "refused", "id": _client_id(asked), "code": refusal.code, "text": sentence}
         if refusal.link:
             frame["link"] = {"url": reverse(refusal.link), "label": label}
         await self._send(frame)
 
-    async def _error(self, code: str, client_id: Any = None) -> None:
+    async def _error(self, code: str, asked: Frame) -> None:
         sentence, _label = sentences.refusal(code, self.actor.policy.language)
-        await self._send({"kind": "error", "id": client_id, "code": code, "text": sentence})
+        await self._send({"kind": "error", "id": _client_id(asked), "code": code, "text": sentence})
 
     async def _send(self, frame: Frame) -> None:
         await self.send(text_data=json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
-
-    async def _join_group(self) -> None:
-        """Without Redis the socket still works: the patrol looks for missed events at each heartbeat."""
-        try:
-            async with asyncio.timeout(realtime.DOORBELL_SECONDS):
-                await self.channel_layer.group_add(realtime.user_group(self.user_id), self.channel_name)
-        except Exception as error:
-            log.warning("group not joined: %s", type(error).__name__)
 
 
 def _open(
@@ -315,11 +325,17 @@ def _replay(
 def _parse(text: str | None) -> Frame:
     try:
         frame = json.loads(text or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Malformed("malformed") from None
     if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
         raise Malformed("malformed")
     return frame
+
+
+def _client_id(frame: Frame) -> str | None:
+    """The client's own id of a frame, when it is one: nothing else is sent back."""
+    value = frame.get("id")
+    return value if isinstance(value, str) and value.isascii() and len(value) <= 64 else None
 
 
 def _uuid(frame: Frame, key: str, *, required: bool = True) -> uuid.UUID | None:

@@ -3,6 +3,7 @@
 Durable frames are built from event rows and the messages they name, so a replay gives what was given live.
 """
 
+import logging
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NotRequired, TypedDict
@@ -11,11 +12,14 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.safestring import SafeString
 
+from accounts.keyring import KeyringError
 from accounts.models import Event
 from accounts.realtime import NewEvent
 from companion import markdown, sentences
 from companion.models import Message
 from safety.resources import help_lines
+
+log = logging.getLogger(__name__)
 
 
 class MessageFrame(TypedDict):
@@ -181,7 +185,11 @@ def message_html(message: Message, user_id: uuid.UUID, language: str) -> str:
     """Safe HTML of a message; a system line is a reviewed sentence in the reader's language."""
     if message.author == Message.Author.SYSTEM:
         return markdown.plain(sentences.system_line(message.code, language))
-    text = message.open(user_id)
+    try:
+        text = message.open(user_id)
+    except KeyringError:  # one damaged row must not close the whole conversation
+        log.error("message %s does not open", message.public_id)
+        text = "[…]"
     return markdown.render(text) if message.author == Message.Author.AI else markdown.plain(text)
 
 

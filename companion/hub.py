@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+import logging
 import uuid
 from collections import defaultdict
+from collections.abc import Awaitable, Iterable
 from typing import Any, Protocol
 
+from accounts import realtime
 from companion.access import Login
+
+log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
@@ -24,8 +29,11 @@ class Listener(Protocol):
     def show(self, text: str) -> None:
         """An ephemeral frame, already serialised once for everybody."""
 
+    async def look(self, newest: int) -> None:
+        """The person has events up to `newest`; read those that were missed."""
+
     async def heartbeat(self, newest: int) -> None:
-        """A sign of life; `newest` is the number of the person's last event."""
+        """A sign of life, and a look."""
 
     async def end_session(self) -> None:
         """The login is over."""
@@ -41,10 +49,15 @@ def join(listener: Listener) -> None:
 
 
 def part(listener: Listener) -> None:
+    """Forget a socket; one that is unknown or forgotten already is passed over."""
+    if listener not in _by_user.get(listener.user_id, ()):
+        return
     for index, key in ((_by_conversation, listener.conversation_id), (_by_user, listener.user_id)):
         index[key].discard(listener)
         if not index[key]:
             del index[key]
+    if listener.user_id not in _by_user:
+        realtime.part(listener.user_id)
 
 
 def count(user_id: uuid.UUID) -> int:
@@ -59,7 +72,7 @@ def everyone() -> list[Listener]:
 async def deliver(conversation_id: uuid.UUID, seq: int, frames: list[dict[str, Any]]) -> None:
     """Give durable frames to every socket of the conversation here; other processes learn by doorbell."""
     listeners = list(_by_conversation.get(conversation_id, ()))
-    await asyncio.gather(*(listener.deliver(seq, frames) for listener in listeners))
+    await each(listener.deliver(seq, frames) for listener in listeners)
 
 
 def show(conversation_id: uuid.UUID, frame: dict[str, Any]) -> None:
@@ -69,3 +82,20 @@ def show(conversation_id: uuid.UUID, frame: dict[str, Any]) -> None:
         text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
         for listener in listeners:
             listener.show(text)
+
+
+async def rung(user_id: uuid.UUID, message: dict[str, Any]) -> None:
+    """The doorbell of a person, of whatever process."""
+    listeners = list(_by_user.get(user_id, ()))
+    if message["type"] == "event":
+        await each(listener.look(message["event"]) for listener in listeners)
+    else:
+        session = message["session"]  # None: every login of the person
+        await each(listener.end_session() for listener in listeners if session in (None, listener.login[2]))
+
+
+async def each(steps: Iterable[Awaitable[None]]) -> None:
+    """Do something for many sockets at once; a fault of one is logged and keeps nothing from the others."""
+    for result in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(result, Exception):
+            log.warning("socket passed over: %s", type(result).__name__)

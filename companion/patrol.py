@@ -6,41 +6,43 @@ SOCKET_IDLE_CHECK_SECONDS even when Redis is away).
 
 import asyncio
 import logging
+import uuid
 
 from django.conf import settings
 
+from accounts import realtime
 from companion import access, hub, offload
 
 log = logging.getLogger(__name__)
 
-
-class Patrol:
-    """Runs while sockets are open."""
-
-    def __init__(self) -> None:
-        self._task: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._rounds())
-
-    async def _rounds(self) -> None:
-        while hub.everyone():
-            await asyncio.sleep(settings.SOCKET_IDLE_CHECK_SECONDS)
-            try:
-                await self.round()
-            except Exception as error:  # the database may be away; the next round tries again
-                log.warning("patrol failed: %s", type(error).__name__)
-
-    async def round(self) -> None:
-        listeners = hub.everyone()
-        logins = {listener.login for listener in listeners}
-        dead, newest = await offload.run(access.look_over, logins)
-        for listener in listeners:
-            if listener.login in dead:
-                await listener.end_session()
-            else:
-                await listener.heartbeat(newest.get(listener.user_id, 0))
+_task: asyncio.Task[None] | None = None
 
 
-patrol = Patrol()
+def begin() -> None:
+    """Go round for as long as sockets are open. Called for each new one."""
+    global _task
+    if _task is None or _task.done():
+        _task = asyncio.create_task(_rounds())
+
+
+async def _rounds() -> None:
+    while hub.everyone():
+        await asyncio.sleep(settings.SOCKET_IDLE_CHECK_SECONDS)
+        await _round()
+
+
+async def _round() -> None:
+    listeners = hub.everyone()
+    over: set[access.Login] = set()
+    newest: dict[uuid.UUID, int] = {}
+    try:
+        over, newest = await offload.run(access.look_over, {listener.login for listener in listeners})
+    except Exception as error:  # the database is away, which no page should take for a dead line
+        log.warning("patrol saw nothing: %s", type(error).__name__)
+    await hub.each(
+        listener.end_session()
+        if listener.login in over
+        else listener.heartbeat(newest.get(listener.user_id, 0))
+        for listener in listeners
+    )
+    await realtime.join_again()

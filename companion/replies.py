@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -33,6 +33,7 @@ LEASE = dt.timedelta(seconds=15)  # a reply whose process is silent for longer c
 CHECKPOINT_SECONDS = 1.0
 BATCH_SECONDS = 0.02  # deltas that come faster are sent together
 
+_ordered: dict[uuid.UUID, uuid.UUID] = {}  # by conversation: the reply about to begin here
 _running: dict[uuid.UUID, "Reply"] = {}  # by conversation
 
 
@@ -77,9 +78,9 @@ class Reply:
     def __init__(self, job: Job, follow_up: FollowUp) -> None:
         self.job = job
         self._follow_up = follow_up
-        self.text = ""  # as shown
-        self.silenced = False
-        self._unsent = ""
+        self.text = ""  # as let through by the guard
+        self._unsent = ""  # the end of it that no page was given yet
+        self._silenced = False
         self._sent_at = 0.0
         self._flush: asyncio.TimerHandle | None = None
         self._guard = StreamGuard(
@@ -88,17 +89,23 @@ class Reply:
             user_text=job.user_text,
         )
         self._usage = 0
-        self.task = asyncio.create_task(self._write())
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.create_task(self._write())
+
+    @property
+    def shown(self) -> str:
+        """What pages were given."""
+        return self.text[: len(self.text) - len(self._unsent)]
 
     def stop(self) -> None:
-        """The person pressed stop: the model call is cancelled, what was shown is kept."""
-        self.task.cancel()
+        """The person pressed stop: the model call is cancelled, what was shown is kept. From any thread."""
+        # Soon and not now: a task cancelled before its first step would never close its row.
+        self._loop.call_soon_threadsafe(self._task.cancel)
 
     def silence(self) -> None:
-        """Nothing more of this reply may be shown, from this moment on."""
-        self.silenced = True
-        self._unsent = ""
-        self.task.cancel()
+        """Nothing more of this reply may be shown, from this moment on. From any thread."""
+        self._silenced = True
+        self.stop()
 
     async def _write(self) -> None:
         checkpoint = asyncio.create_task(self._checkpoint())
@@ -130,7 +137,7 @@ class Reply:
         await asyncio.shield(asyncio.ensure_future(self._finish(state, code)))
 
     def _show(self, text: str) -> None:
-        if not text or self.silenced:
+        if not text or self._silenced:
             return
         self.text += text
         self._unsent += text
@@ -145,7 +152,7 @@ class Reply:
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
-        if not self._unsent or self.silenced:
+        if not self._unsent or self._silenced:
             return
         self._sent_at = asyncio.get_running_loop().time()
         text, self._unsent = self._unsent, ""
@@ -161,44 +168,69 @@ class Reply:
         )
 
     async def _checkpoint(self) -> None:
-        """Save what was shown each second; learn of a stop that was pressed in another process."""
-        saved = 0.3  # the first one early: a crash soon after the start should keep what was seen
+        """Save what was shown each second; learn that the reply was stopped or ended in another process."""
+        pause = 0.3  # the first one early: a crash soon after the start should keep what was seen
         while True:
-            await asyncio.sleep(saved)
-            saved = CHECKPOINT_SECONDS
-            if not await offload.run(_save_progress, self.job, self.text):
-                self.task.cancel()
-                return
+            await asyncio.sleep(pause)
+            pause = CHECKPOINT_SECONDS
+            try:
+                wanted = await offload.run(_save_progress, self.job, self.shown)
+            except Exception as error:  # the database may be away for a moment; the reply goes on
+                log.warning("checkpoint failed: %s", type(error).__name__)
+                continue
+            if not wanted:
+                return self.silence()
 
     async def _finish(self, state: str, code: str) -> None:
         self._send()
+        try:
+            end = await self._keep(state, code)
+            if end.frames:
+                await hub.deliver(self.job.conversation, end.seq, end.frames)
+            if end.more_was_said:
+                further = await offload.run(self._follow_up, self.job)
+                await begin(self.job.conversation, further, self._follow_up)
+        except Exception as error:  # the sweep closes a row that is still open when its lease is over
+            log.error("reply not finished: %s", type(error).__name__)
+
+    async def _keep(self, state: str, code: str) -> Finished:
+        """Commit; while the database is away, again for as long as the lease lets others believe in this reply."""
         job = self.job
         used = self._usage or prompts.total_tokens(job.prompt) + prompts.tokens(self.text)
+        patience = self._loop.time() + LEASE.total_seconds()
         try:
-            end = await offload.run(_commit, job, self.text, state, code, self._guard.reasons, used)
-        except Exception as error:  # the sweep closes the row when its lease is over
-            log.error("reply not committed: %s", type(error).__name__)
-            return
+            while True:
+                try:
+                    return await offload.run(_commit, job, self.shown, state, code, self._guard.reasons, used)
+                except Error as error:
+                    log.warning("reply not committed: %s", type(error).__name__)
+                    if self._loop.time() > patience:
+                        raise
+                await asyncio.sleep(CHECKPOINT_SECONDS)
         finally:
             if _running.get(job.conversation) is self:
                 del _running[job.conversation]
-        if end.frames:
-            await hub.deliver(job.conversation, end.seq, end.frames)
-        if end.more_was_said:
-            await begin(job.conversation, await offload.run(self._follow_up, job), self._follow_up)
-
-
-def start(job: Job, follow_up: FollowUp) -> None:
-    """Begin to write; returns at once. Called in the event loop."""
-    _running[job.conversation] = Reply(job, follow_up)
 
 
 async def begin(conversation: uuid.UUID, outcome: Continuation, follow_up: FollowUp) -> None:
-    """Show what a step committed, then begin the reply it ordered."""
+    """Show what a step committed, then begin the reply it ordered, unless somebody has ended it meanwhile."""
     if outcome.frames:
         await hub.deliver(conversation, outcome.seq, outcome.frames)
     if outcome.job is not None:
-        start(outcome.job, follow_up)
+        reply = _running[conversation] = Reply(outcome.job, follow_up)
+        if _ordered.pop(conversation, None) != outcome.job.reply.public_id:
+            reply.silence()
+
+
+def silence(conversation: uuid.UUID, message: uuid.UUID) -> Reply | None:
+    """A reply was ended by somebody else: show nothing more of it, and do not begin it. From any thread."""
+    if _ordered.get(conversation) == message:
+        _ordered.pop(conversation, None)
+    reply = _running.get(conversation)
+    if reply is None or reply.job.reply.public_id != message:
+        return None
+    reply.silence()
+    return reply
 
 
 def current(conversation: uuid.UUID) -> Reply | None:
@@ -222,6 +254,7 @@ def placeholder(
         created_at=now,
     )
     reply.save(force_insert=True)
+    _ordered[conversation.public_id] = reply.public_id
     happened.append(NewEvent("reply.started", conversation.public_id, reply.public_id))
     return reply
 
@@ -239,11 +272,14 @@ def running(conversation: Conversation, now: dt.datetime) -> bool:
 
 
 def stop_streaming(conversation: Conversation, happened: list[NewEvent], now: dt.datetime) -> list[Message]:
-    """End the reply being written, in the caller's transaction: its job finds the row closed and changes nothing."""
+    """End the reply being written, in the caller's transaction, with what was shown of it until now."""
     stopped = list(Message.objects.filter(conversation=conversation, state=Message.State.STREAMING))
     for reply in stopped:
+        writing = silence(conversation.public_id, reply.public_id)
+        if writing is not None:
+            reply.seal(conversation.user_id, writing.shown)
         reply.state, reply.finished_at = Message.State.STOPPED, now
-        reply.save(update_fields=["state", "finished_at"])
+        reply.save(update_fields=["body", "state", "finished_at"])
         happened.append(NewEvent("reply.finished", conversation.public_id, reply.public_id))
     return stopped
 
@@ -300,6 +336,8 @@ def _commit(job: Job, text: str, state: str, code: str, reasons: tuple[str, ...]
             reply = job.reply
             reply.body, reply.state, reply.code, reply.finished_at = row.body, state, code, now
             frames = frames_of([event], [reply], seq, user_id, job.actor.policy.language)
+        else:  # ended elsewhere, with what the last checkpoint knew: what was shown is kept all the same
+            Message.objects.filter(pk=job.reply.pk).update(body=row.body)
         more = bool(changed) and statements.said_later(job.conversation_id, job.reply.pk)
     usage.settle(user_id, job.reserved, used, job.reserved_at)
     return Finished(seq, frames, more)

@@ -143,7 +143,8 @@ def _database() -> dict[str, Any]:
     in_celery = Path(sys.argv[0]).name == "celery" or "celery" in sys.argv[:2]
     size = env.int("DATABASE_POOL_SIZE", 0 if ENVIRONMENT == "test" else 12)
     if size and not in_celery:
-        options["pool"] = {"min_size": min(2, size), "max_size": size, "timeout": 10}
+        # While PostgreSQL is away a person is told so within seconds, and the first step after its return finds it.
+        options["pool"] = {"min_size": min(2, size), "max_size": size, "timeout": 3, "reconnect_timeout": 3}
     # Statements are few and always the same: planned once per connection. Switch off behind a transaction pooler.
     if env.bool("DATABASE_PREPARE", True):
         options |= {"server_side_binding": True, "prepare_threshold": 3}

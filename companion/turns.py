@@ -8,47 +8,36 @@ These steps run in database threads and raise access.SessionEnded and personas.N
 """
 
 import datetime as dt
-import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit, generation, keyring, ratelimit, realtime
+from accounts import audit, generation, ratelimit, realtime
 from accounts.models import Notice
 from accounts.realtime import NewEvent
-from companion import access, memory, personas, portrayal, prompts, statements, usage
+from companion import access, orders, personas, portrayal, statements
 from companion.access import Actor, Refusal
 from companion.events import frames_of
 from companion.models import Conversation, Message
+from companion.orders import Order
 from companion.replies import Job, placeholder, running, stop_streaming
 from safety import engine
-from safety.engine import Turn, Verdict
+from safety.engine import Verdict
 from safety.models import Assessment
 
-log = logging.getLogger(__name__)
-
-HISTORY = 40  # messages read for a turn; a constant, so that a turn costs the same in a long conversation
+_SPOKEN: tuple[str, ...] = (Message.Author.USER, Message.Author.AI, Message.Author.STAFF)
 _UNSAID: tuple[str, ...] = (Message.State.REPLACED, Message.State.STREAMING)
-
-
-@dataclass(frozen=True)
-class Said:
-    """A message of the window that the engine and the model see."""
-
-    id: int
-    author: Literal["user", "ai", "staff"]
-    text: str
 
 
 @dataclass
 class Outcome:
-    """What a step did: frames for the sockets of the conversation, and perhaps a reply to write or to silence."""
+    """What a step did: frames for the sockets of the conversation, and perhaps a reply to write."""
 
     actor: Actor
     conversation: uuid.UUID
@@ -57,36 +46,38 @@ class Outcome:
     echo: list[dict[str, Any]] = field(default_factory=list)  # once more, for the socket that asked again
     refusal: Refusal | None = None
     job: Job | None = None
-    silence: bool = False  # a reply being written must end before anything else of it is shown
 
 
 def say(actor: Actor, conversation_id: uuid.UUID, text: str, client_id: uuid.UUID | None) -> Outcome:
-    """Take a message. Sent again with the same client id, it is answered with the same frames and starts nothing.
+    """Take a message. Sent again with the same client id, it is answered with the same frame and starts nothing.
 
-    MESSAGES_PER_MINUTE refuses ordinary messages only, never one in which somebody is at risk or wants to leave.
+    MESSAGES_PER_MINUTE refuses ordinary messages only, never one in which somebody is at risk or wants to leave. Whoever
+    is at risk is shown the help card, whatever else refuses the message.
     """
     now = timezone.now()
     actor = access.refresh(actor, now)
     conversation = access.access_conversation(actor.user_id, conversation_id)
     outcome = Outcome(actor, conversation.public_id)
-    text = text.replace("\x00", "").strip()
-    if not text or len(text) > settings.MESSAGE_MAX_CHARACTERS:
-        outcome.refusal = Refusal("too_long" if text else "empty")
+    text = _tidy(text)
+    if not text:
+        outcome.refusal = Refusal("empty")
         return outcome
-    history = _history(conversation, actor.user_id)
-    verdict = _assess(text, actor, history)
+    history = orders.window(conversation, actor.user_id)
+    verdict = orders.assess(text, actor, history)
     outcome.refusal = access.gate(actor, conversation)
+    if outcome.refusal is None and len(text) > settings.MESSAGE_MAX_CHARACTERS:
+        outcome.refusal = Refusal("too_long")
     if outcome.refusal is None and verdict.action == "answer" and not _within_rate(actor):
         outcome.refusal = Refusal("too_fast")
     if outcome.refusal:
+        if not _repeat(outcome, conversation, client_id) and _at_risk(verdict):
+            with transaction.atomic(durable=True):
+                _emit(outcome, [_help_card(conversation, verdict)], [])
         return outcome
     wants_reply = verdict.action == "answer" and conversation.ai_muted_at is None
-    order = _order(actor, conversation, history, text, now, verdict) if wants_reply else None
-    try:
+    order = orders.order(actor, conversation, history, text, now, verdict) if wants_reply else None
+    with _reserved(order, outcome):
         _record(outcome, conversation.pk, text, client_id, verdict, order, now)
-    finally:
-        if order is not None and outcome.job is None:
-            order.give_back()
     return outcome
 
 
@@ -99,6 +90,8 @@ def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Ou
     actor = access.refresh(actor, now)
     conversation = access.access_conversation(actor.user_id, conversation_id)
     outcome = Outcome(actor, conversation.public_id, refusal=access.gate(actor, conversation))
+    if outcome.refusal is None and not _within_rate(actor):
+        outcome.refusal = Refusal("too_fast")
     if outcome.refusal:
         return outcome
     question, old = _question(conversation, message_id)
@@ -108,32 +101,27 @@ def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Ou
         outcome.refusal = Refusal("not_answerable")
     if outcome.refusal or question is None:
         return outcome
-    text = question.open(actor.user_id)
-    before = [said for said in _history(conversation, actor.user_id) if said.id < question.pk]
-    order = _order(actor, conversation, before, text, now)
+    before = orders.window(conversation, actor.user_id, before=question.pk)
+    order = orders.order(actor, conversation, before, question.open(actor.user_id), now)
     if order.empty_budget:
         outcome.refusal = Refusal(order.empty_budget)
         return outcome
-    try:
-        with transaction.atomic(durable=True):
-            conversation = statements.lock_conversation(conversation.pk)
-            newest = conversation.messages.exclude(state=Message.State.REPLACED).order_by("-pk").first()
-            if running(conversation, now):
-                outcome.refusal = Refusal("reply_running")
-                return outcome
-            if newest is None or newest.pk not in (question.pk, old and old.pk) or conversation.ended_at:
-                outcome.refusal = Refusal("not_latest")
-                return outcome
-            happened: list[NewEvent] = []
-            if old is not None:
-                Message.objects.filter(pk=old.pk).update(state=Message.State.REPLACED)
-                happened.append(NewEvent("reply.replaced", conversation.public_id, old.public_id))
-            reply = placeholder(conversation, question, happened, now)
-            outcome.job = order.job(reply)
-            _emit(outcome, happened, [reply])
-    finally:
-        if outcome.job is None:
-            order.give_back()
+    with _reserved(order, outcome), transaction.atomic(durable=True):
+        conversation = statements.lock_conversation(conversation.pk)
+        newest = conversation.messages.exclude(state=Message.State.REPLACED).order_by("-pk").first()
+        if running(conversation, now):
+            outcome.refusal = Refusal("reply_running")
+            return outcome
+        if newest is None or newest.pk not in (question.pk, old and old.pk) or conversation.ended_at:
+            outcome.refusal = Refusal("not_latest")
+            return outcome
+        happened: list[NewEvent] = []
+        if old is not None:
+            Message.objects.filter(pk=old.pk).update(state=Message.State.REPLACED)
+            happened.append(NewEvent("reply.replaced", conversation.public_id, old.public_id))
+        reply = placeholder(conversation, question, happened, now)
+        outcome.job = order.job(reply)
+        _emit(outcome, happened, [reply])
     return outcome
 
 
@@ -150,7 +138,7 @@ def leave(actor: Actor, conversation_id: uuid.UUID) -> Outcome:
     now = timezone.now()
     actor = access.refresh(actor, now)
     conversation = access.access_conversation(actor.user_id, conversation_id)
-    outcome = Outcome(actor, conversation.public_id, silence=True)
+    outcome = Outcome(actor, conversation.public_id)
     with transaction.atomic(durable=True):
         conversation = statements.lock_conversation(conversation.pk)
         happened: list[NewEvent] = []
@@ -191,66 +179,6 @@ def acknowledge_notice(user_id: uuid.UUID, session_key: str) -> None:
             realtime.emit(user_id, NewEvent("notice.acknowledged", data={"notice": notice.kind}))
 
 
-@dataclass(frozen=True)
-class _Order:
-    """A prompt with the tokens reserved for it; becomes a job once the placeholder is there."""
-
-    actor: Actor
-    conversation: Conversation
-    prompt: list[Any]
-    text: str
-    cost: int  # tokens
-    at: dt.datetime
-    empty_budget: str  # "" or the code of the budget that has run out
-
-    def job(self, reply: Message) -> Job:
-        return Job(
-            reply=reply,
-            conversation_id=self.conversation.pk,
-            conversation=self.conversation.public_id,
-            actor=self.actor,
-            prompt=self.prompt,
-            relationship=self.conversation.persona.relationship,
-            user_text=self.text,
-            reserved=self.cost,
-            reserved_at=self.at,
-        )
-
-    def give_back(self) -> None:
-        if not self.empty_budget:
-            usage.settle(self.actor.user_id, self.cost, 0, self.at)
-
-
-def _order(
-    actor: Actor,
-    conversation: Conversation,
-    history: Sequence[Said],
-    text: str,
-    now: dt.datetime,
-    verdict: Verdict | None = None,
-) -> _Order:
-    """`verdict` is on `text`; without one (a reply written anew) it is asked for again."""
-    language = actor.policy.language
-    verdict = verdict or _assess(text, actor, history)
-    situation = prompts.Situation(
-        language=language,
-        engine_band=actor.policy.engine_band,
-        local_time=now.astimezone(ZoneInfo(actor.time_zone)).strftime("%H:%M"),
-        memories=memory.recall(actor.user_id, conversation.persona_id),
-        gentle="warm" in verdict.reasons,
-        asked_identity=verdict.scores.get("identity", 0) >= 0.5,
-    )
-    prompt = prompts.build(
-        portrayal.role(conversation.persona, language),
-        situation,
-        [*((said.author, said.text) for said in history), ("user", text)],
-        context_tokens=settings.LLM_CONTEXT_TOKENS,
-        reply_tokens=settings.LLM_MAX_TOKENS,
-    )
-    cost = prompts.total_tokens(prompt) + settings.LLM_MAX_TOKENS
-    return _Order(actor, conversation, prompt, text, cost, now, usage.reserve(actor.user_id, cost, now))
-
-
 def follow_up(job: Job) -> Outcome:
     """After a reply: answer what the person said while it was being written, if the gates still allow it."""
     now = timezone.now()
@@ -260,24 +188,21 @@ def follow_up(job: Job) -> Outcome:
     except access.SessionEnded:
         return outcome
     conversation = access.access_conversation(actor.user_id, job.conversation)
-    newest = conversation.messages.exclude(state__in=_UNSAID).order_by("-pk").first()
+    newest = (
+        conversation.messages.filter(author__in=_SPOKEN).exclude(state__in=_UNSAID).order_by("-pk").first()
+    )
     if newest is None or newest.author != Message.Author.USER or not _was_answerable(newest):
         return outcome
     if conversation.ai_muted_at is not None or access.gate(actor, conversation):
         return outcome
-    history = [said for said in _history(conversation, actor.user_id) if said.id < newest.pk]
-    order = _order(actor, conversation, history, newest.open(actor.user_id), now)
-    try:
-        with transaction.atomic(durable=True):
-            conversation = statements.lock_conversation(conversation.pk)
-            if conversation.ended_at is None and not order.empty_budget and not running(conversation, now):
-                happened: list[NewEvent] = []
-                reply = placeholder(conversation, newest, happened, now)
-                outcome.job = order.job(reply)
-                _emit(outcome, happened, [reply])
-    finally:
-        if outcome.job is None:
-            order.give_back()
+    history = orders.window(conversation, actor.user_id, before=newest.pk)
+    order = orders.order(actor, conversation, history, newest.open(actor.user_id), now)
+    with _reserved(order, outcome), transaction.atomic(durable=True):
+        conversation = statements.lock_conversation(conversation.pk)
+        if conversation.ended_at is None and not running(conversation, now):
+            happened: list[NewEvent] = []
+            answer = _answer(outcome, conversation, newest, order, happened, now)
+            _emit(outcome, happened, [answer])
     return outcome
 
 
@@ -287,21 +212,13 @@ def _record(
     text: str,
     client_id: uuid.UUID | None,
     verdict: Verdict,
-    order: _Order | None,
+    order: Order | None,
     now: dt.datetime,
 ) -> None:
     actor = outcome.actor
     with transaction.atomic(durable=True):
         conversation = statements.lock_conversation(conversation_pk)
-        known = client_id and Message.objects.filter(conversation=conversation, client_id=client_id).first()
-        if known:
-            outcome.echo = frames_of(
-                [NewEvent("message.created", conversation.public_id, known.public_id)],
-                [known],
-                realtime.last_event(actor.user_id),
-                actor.user_id,
-                actor.policy.language,
-            )
+        if _repeat(outcome, conversation, client_id):
             return
         if conversation.ended_at is not None:  # left in another tab a moment ago
             outcome.refusal = Refusal("left")
@@ -325,16 +242,63 @@ def _record(
         if verdict.scores.get("pii", 0) >= 0.5:
             changed.append(_system_line(conversation, "tip.secrets", happened, now))
         if verdict.action != "answer":
-            outcome.silence = True
             changed += _intervene(conversation, actor, verdict, happened, now)
         elif order is not None and conversation.ai_muted_at is None and not running(conversation, now):
-            if order.empty_budget:
-                changed.append(_system_line(conversation, order.empty_budget, happened, now))
-            else:
-                reply = placeholder(conversation, message, happened, now)
-                changed.append(reply)
-                outcome.job = order.job(reply)
+            changed.append(_answer(outcome, conversation, message, order, happened, now))
         _emit(outcome, happened, changed)
+
+
+def _repeat(outcome: Outcome, conversation: Conversation, client_id: uuid.UUID | None) -> bool:
+    """A message that is here already is answered with the frame it had then, even if now it would be refused."""
+    known = client_id and Message.objects.filter(conversation=conversation, client_id=client_id).first()
+    if not known:
+        return False
+    actor, kind = outcome.actor, "message.created"
+    seq = realtime.number(actor.user_id, kind, known.public_id)
+    event = NewEvent(kind, conversation.public_id, known.public_id)
+    outcome.echo = frames_of([event], [known], seq, actor.user_id, actor.policy.language)
+    outcome.refusal = None
+    return True
+
+
+@contextmanager
+def _reserved(order: Order | None, outcome: Outcome) -> Iterator[None]:
+    """Tokens whose reply does not come about are given back, also when the transaction fails."""
+    ordered = False
+    try:
+        yield
+        ordered = outcome.job is not None
+    finally:
+        if order is not None and not ordered:
+            order.give_back()
+
+
+def _answer(
+    outcome: Outcome,
+    conversation: Conversation,
+    question: Message,
+    order: Order,
+    happened: list[NewEvent],
+    now: dt.datetime,
+) -> Message:
+    """The placeholder of the reply, or the line that says which budget is empty."""
+    if order.empty_budget:
+        return _system_line(conversation, order.empty_budget, happened, now)
+    reply = placeholder(conversation, question, happened, now)
+    outcome.job = order.job(reply)
+    return reply
+
+
+def _at_risk(verdict: Verdict) -> bool:
+    return verdict.level >= 2 or "history.at_risk" in verdict.reasons
+
+
+def _help_card(conversation: Conversation, verdict: Verdict) -> NewEvent:
+    card = {
+        "level": "urgent" if verdict.level >= 3 else "soft",
+        "country": settings.HELP_LINES_COUNTRIES[0],
+    }
+    return NewEvent("help.card", conversation.public_id, None, card)
 
 
 def _intervene(
@@ -346,14 +310,8 @@ def _intervene(
     else:
         changed = stop_streaming(conversation, happened, now)
         changed.append(_system_line(conversation, engine.reply_code(verdict), happened, now))
-    if (
-        verdict.level >= 2 or "history.at_risk" in verdict.reasons
-    ):  # also for somebody who leaves: the card stays
-        card = {
-            "level": "urgent" if verdict.level >= 3 else "soft",
-            "country": settings.HELP_LINES_COUNTRIES[0],
-        }
-        happened.append(NewEvent("help.card", conversation.public_id, None, card))
+    if _at_risk(verdict):  # also for somebody who leaves: the card stays
+        happened.append(_help_card(conversation, verdict))
     return changed
 
 
@@ -388,28 +346,15 @@ def _emit(outcome: Outcome, happened: list[NewEvent], changed: list[Message]) ->
         outcome.frames = frames_of(happened, changed, outcome.seq, actor.user_id, actor.policy.language)
 
 
+def _tidy(text: str) -> str:
+    """Without NUL, and with halves of a character (an emoji cut in two by the page) replaced: neither can be sealed."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "").strip()
+
+
 def _within_rate(actor: Actor) -> bool:
     """For one person over all pages and processes; without Valkey each process counts for itself."""
     limit = settings.MESSAGES_PER_MINUTE
     return ratelimit.allow(f"message:{actor.user_id}", rate=limit / 60, burst=limit)
-
-
-def _history(conversation: Conversation, user_id: uuid.UUID) -> list[Said]:
-    """The newest messages, oldest first."""
-    return [
-        Said(pk, author, keyring.decrypt(user_id, "message.body", public_id, body))  # type: ignore[arg-type]
-        for pk, public_id, author, body in statements.said(conversation.pk, HISTORY)
-    ]
-
-
-def _assess(text: str, actor: Actor, history: Sequence[Said]) -> Verdict:
-    """The engine's verdict; if the engine fails, the person gets the help card and no model reply (fail closed)."""
-    turns = [Turn("ai" if said.author == "ai" else "user", said.text) for said in history[-10:]]
-    try:
-        return engine.assess(text, author="user", age_band=actor.policy.engine_band, history=turns)
-    except Exception as error:
-        log.error("safety engine failed: %s", type(error).__name__)
-        return engine.unavailable()
 
 
 def _question(conversation: Conversation, message_id: uuid.UUID) -> tuple[Message | None, Message | None]:

@@ -21,7 +21,8 @@ def test_every_frame_of_the_server_is_documented_with_its_fields():
     frames = {}
     for frame in events.FRAMES:
         hints = typing.get_type_hints(frame, include_extras=False)
-        frames[typing.get_args(hints.pop("kind"))[0]] = set(hints)
+        (kind,) = typing.get_args(hints.pop("kind"))
+        frames[kind] = set(hints)
     assert set(rows) == set(frames)
     for kind, fields in frames.items():
         for field in fields:

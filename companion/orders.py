@@ -1,0 +1,118 @@
+"""What a reply is written from: the window of the conversation, the verdict on the message, the prompt and its tokens."""
+
+import datetime as dt
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from accounts import keyring
+from companion import memory, portrayal, prompts, statements, usage
+from companion.access import Actor
+from companion.llm.client import ChatMessage
+from companion.models import Conversation, Message
+from companion.replies import Job
+from safety import engine
+from safety.engine import Turn, Verdict
+
+log = logging.getLogger(__name__)
+
+HISTORY = 40  # messages read for a turn; a constant, so that a turn costs the same in a long conversation
+ASSESSED = 10  # of them, with the message itself
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message of the window that the engine and the model see."""
+
+    id: int
+    author: Literal["user", "ai", "staff"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """A prompt with the tokens reserved for it; becomes a job once the placeholder is there."""
+
+    actor: Actor
+    conversation: Conversation
+    prompt: list[ChatMessage]
+    text: str
+    cost: int  # tokens
+    at: dt.datetime
+    empty_budget: str  # "" or the code of the budget that has run out
+
+    def job(self, reply: Message) -> Job:
+        return Job(
+            reply=reply,
+            conversation_id=self.conversation.pk,
+            conversation=self.conversation.public_id,
+            actor=self.actor,
+            prompt=self.prompt,
+            relationship=self.conversation.persona.relationship,
+            user_text=self.text,
+            reserved=self.cost,
+            reserved_at=self.at,
+        )
+
+    def give_back(self) -> None:
+        if not self.empty_budget:
+            usage.settle(self.actor.user_id, self.cost, 0, self.at)
+
+
+def order(
+    actor: Actor,
+    conversation: Conversation,
+    history: Sequence[Said],
+    text: str,
+    now: dt.datetime,
+    verdict: Verdict | None = None,
+) -> Order:
+    """`verdict` is on `text`; without one (a reply written anew) it is asked for again."""
+    language = actor.policy.language
+    verdict = verdict or assess(text, actor, history)
+    situation = prompts.Situation(
+        language=language,
+        engine_band=actor.policy.engine_band,
+        local_time=now.astimezone(ZoneInfo(actor.time_zone)).strftime("%H:%M"),
+        memories=memory.recall(actor.user_id, conversation.persona_id),
+        gentle="warm" in verdict.reasons,
+        asked_identity=verdict.scores.get("identity", 0) >= 0.5,
+    )
+    prompt = prompts.build(
+        portrayal.role(conversation.persona, language),
+        situation,
+        [*((said.author, said.text) for said in history), ("user", text)],
+        context_tokens=settings.LLM_CONTEXT_TOKENS,
+        reply_tokens=settings.LLM_MAX_TOKENS,
+    )
+    cost = prompts.total_tokens(prompt) + settings.LLM_MAX_TOKENS
+    return Order(actor, conversation, prompt, text, cost, now, usage.reserve(actor.user_id, cost, now))
+
+
+def window(conversation: Conversation, user_id: uuid.UUID, *, before: int | None = None) -> list[Said]:
+    """The newest messages, oldest first; with `before` those older than that message."""
+    said: list[Said] = []
+    for pk, public_id, author, body in statements.said(conversation.pk, HISTORY):
+        try:
+            text = keyring.decrypt(user_id, "message.body", public_id, body)
+        except keyring.KeyringError:  # one damaged row must not silence a conversation, nor the way to help
+            log.error("message %s does not open", public_id)
+            continue
+        if before is None or pk < before:
+            said.append(Said(pk, author, text))  # type: ignore[arg-type]
+    return said
+
+
+def assess(text: str, actor: Actor, history: Sequence[Said]) -> Verdict:
+    """The engine's verdict; if the engine fails, the person gets the help card and no model reply (fail closed)."""
+    turns = [Turn("ai" if said.author == "ai" else "user", said.text) for said in history[-ASSESSED:]]
+    try:
+        return engine.assess(text, author="user", age_band=actor.policy.engine_band, history=turns)
+    except Exception as error:
+        log.error("safety engine failed: %s", type(error).__name__)
+        return engine.unavailable()
