@@ -1,10 +1,10 @@
 """Forms of the account pages. They translate input; the rules are in accounts/care.py."""
 
 import datetime as dt
-import zoneinfo
 from typing import Any
 
 from allauth.account.forms import SignupForm as AllauthSignupForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 from django.conf import settings
 from django.db import transaction
@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit
+from accounts import audit, time_zones
 from accounts.care import (
     AGREEMENT_VERSION,
     CONTACT_RELATIONS,
@@ -220,15 +220,27 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["language"] = forms.ChoiceField(
             label=_("Language"), choices=[(code, names.get(code, code)) for code, _name in settings.LANGUAGES]
         )
-        zones = sorted(
-            zone for zone in zoneinfo.available_timezones() if "/" in zone and not zone.startswith("Etc/")
-        )
-        current = self.instance.time_zone
         self.fields["time_zone"] = forms.ChoiceField(
             label=self.fields["time_zone"].label,
             help_text=self.fields["time_zone"].help_text,
-            choices=[(zone, zone.replace("_", " ")) for zone in dict.fromkeys([current, *zones])],
+            choices=time_zones.choices(self.instance.time_zone, now=timezone.now()),
         )
 
     def clean_nickname(self) -> str:
         return " ".join(self.cleaned_data["nickname"].split())
+
+
+class AddKeyForm(AddWebAuthnForm):  # type: ignore[misc]
+    """allauth's own, with a label for the name, which it leaves in English."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].label = _("What shall this key be called?")
+
+
+class RenameKeyForm(EditWebAuthnForm):  # type: ignore[misc]
+    """Likewise."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].label = _("What shall this key be called?")
