@@ -118,6 +118,10 @@ class AuditEntry(models.Model):
     target = models.CharField(max_length=80, blank=True)
     data = models.JSONField(default=dict)
 
+    class Meta:
+        verbose_name = _("entry of the log")
+        verbose_name_plural = _("log of actions")
+
 
 class Notice(models.Model):
     """A notice shown to a person in one login session, and when they acknowledged it (draft article 16)."""

@@ -1,6 +1,6 @@
 """The review of companions that people wrote. A reviewer opens submitted texts only, and never their own."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -9,14 +9,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.admin import LabelledAdmin
 from accounts.models import User
 from companion import authoring, personas
-from companion.cards import AgeRating
+from companion.cards import AgeRating, Relationship
 from companion.models import Persona
 
 
@@ -39,12 +41,51 @@ class DecisionForm(forms.Form):
         return data
 
 
+class _CodeFilter(admin.SimpleListFilter):
+    """The database holds codes; their words are in companion/cards.py."""
+
+    parameter_name: str
+    codes: ClassVar[type[AgeRating] | type[Relationship]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(code.value, code.label) for code in self.codes]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Persona]) -> QuerySet[Persona]:
+        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
+
+
+class _RelationshipFilter(_CodeFilter):
+    title = _("Relationship")
+    parameter_name = "relationship"
+    codes = Relationship
+
+
+class _AgeFilter(_CodeFilter):
+    title = _("For whom")
+    parameter_name = "age_rating"
+    codes = AgeRating
+
+
 @admin.register(Persona)
-class PersonaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PersonaAdmin(LabelledAdmin):
     """Oldest submission first. Ids and codes only: the text opens on the page of the review."""
 
-    list_display = ("slug", "state", "relationship", "age_rating", "version", "submitted_at", "review_link")
-    list_filter = ("state", "relationship", "age_rating")
+    labels: ClassVar[dict[str, Any]] = {
+        "slug": _("Id"),
+        "state": _("State"),
+        "version": _("Version"),
+        "submitted_at": _("Submitted"),
+    }
+    list_display = (
+        "slug",
+        "state",
+        "relationship_label",
+        "age_label",
+        "version",
+        "submitted_at",
+        "review_link",
+    )
+    list_filter = ("state", _RelationshipFilter, _AgeFilter)
     list_display_links = None
     ordering = ("submitted_at", "id")
 
@@ -72,6 +113,14 @@ class PersonaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Persona | None = None) -> bool:
         return False
+
+    @admin.display(description=_("Relationship"), ordering="relationship")
+    def relationship_label(self, persona: Persona) -> Promise:
+        return Relationship(persona.relationship).label
+
+    @admin.display(description=_("For whom"), ordering="age_rating")
+    def age_label(self, persona: Persona) -> Promise:
+        return AgeRating(persona.age_rating).label
 
     @admin.display(description=_("Review"))
     def review_link(self, persona: Persona) -> SafeString:

@@ -44,6 +44,8 @@ class Persona(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name = _("companion")
+        verbose_name_plural = _("companions")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             # A built-in persona keeps its text in files, a written one keeps it sealed.
             models.CheckConstraint(

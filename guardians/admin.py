@@ -1,12 +1,24 @@
 """Who is linked to whom, without the sealed details."""
 
+from typing import Any, ClassVar
+
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import ReadOnlyAdmin
 from guardians.models import EmergencyContact, Guardianship
 
 
 class _LinkAdmin(ReadOnlyAdmin):
+    labels: ClassVar[dict[str, Any]] = {
+        "id": _("Id"),
+        "minor": _("Minor"),
+        "guardian": _("Guardian"),
+        "user": _("Person"),
+        "state": _("State"),
+        "consented_at": _("Agreed on"),
+        "created_at": _("Given on"),
+    }
     exclude = ("details",)
     ordering = ("-created_at",)
     list_filter = ("state",)

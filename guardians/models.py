@@ -29,6 +29,8 @@ class Guardianship(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("guardianship")
+        verbose_name_plural = _("guardianships")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             # An active guardianship has a guardian and a consent.
             models.CheckConstraint(
@@ -57,6 +59,10 @@ class EmergencyContact(models.Model):
     details = models.BinaryField()
     state = models.CharField(max_length=16, choices=State, default=State.GIVEN)
     created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("emergency contact")
+        verbose_name_plural = _("emergency contacts")
 
 
 class PersonaBlock(models.Model):

@@ -1,5 +1,6 @@
 """The admin's door (T25)."""
 
+import re
 from typing import Any
 
 import pytest
@@ -50,3 +51,33 @@ def test_staff_see_no_sealed_details_and_cannot_delete(supervisor: User, adult: 
     assert client.post(f"/admin/accounts/user/{adult.pk}/delete/", {"post": "yes"}).status_code == 403
     assert client.get("/admin/accounts/auditentry/").status_code == 200
     assert client.get("/admin/accounts/auditentry/add/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["accounts/user", "accounts/auditentry", "guardians/guardianship", "guardians/emergencycontact"],
+)
+def test_the_lists_for_staff_are_wholly_in_the_language_of_the_reader(
+    supervisor: User, adult: User, minor: User, path: str
+) -> None:
+    User.objects.filter(pk=supervisor.pk).update(language="zh-hans")
+    client = log_in(supervisor)
+    page = client.get(f"/admin/{path}/").content.decode()
+    headings = re.findall(r'<div class="text">\s*<(?:a|span)[^>]*>([^<]+)<', page)
+    filters = re.findall(r"<summary>([^<]+)</summary>", page)
+    title = re.findall(r"<h1>([^<]+)</h1>", page)
+    assert len(headings) >= 3 and title
+    for words in headings + filters + title:
+        assert not re.search("[A-Za-z]{3}", words), words
+
+
+def test_a_page_for_staff_names_its_fields_in_the_language_of_the_reader(
+    supervisor: User, adult: User
+) -> None:
+    User.objects.filter(pk=supervisor.pk).update(language="zh-hans")
+    client = log_in(supervisor)
+    page = client.get(f"/admin/accounts/user/{adult.pk}/change/").content.decode()
+    labels = re.findall(r"<label[^>]*>([^<]+)<", page)
+    assert len(labels) > 10
+    for words in labels:
+        assert not re.search("[A-Za-z]{3}", words), words

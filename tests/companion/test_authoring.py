@@ -253,6 +253,20 @@ def test_a_reviewer_reads_and_decides_in_the_admin(adult: User, moderator: User)
     assert (persona.state, persona.age_rating) == ("published", "16")
 
 
+def test_the_list_of_the_review_speaks_in_words_and_can_be_narrowed(adult: User, moderator: User) -> None:
+    persona = written(adult)
+    authoring.submit(policy_of(adult), persona)
+    list_page = reverse("admin:companion_persona_changelist")
+    page = client_of(moderator).get(list_page).content.decode()
+    assert '<td class="field-relationship_label">Friend</td>' in page
+    assert '<td class="field-age_label">For every age</td>' in page
+    assert ">From 14 years<" in page and ">14<" not in page
+    row = f"/{persona.pk}/review/"
+    assert row in client_of(moderator).get(f"{list_page}?relationship=friend&age_rating=all").content.decode()
+    assert row not in client_of(moderator).get(f"{list_page}?relationship=kin").content.decode()
+    assert row not in client_of(moderator).get(f"{list_page}?age_rating=18").content.decode()
+
+
 def test_the_review_is_closed_to_everybody_else(adult: User, outsider: User, moderator: User) -> None:
     persona = written(adult)
     authoring.submit(policy_of(adult), persona)
