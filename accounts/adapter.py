@@ -10,6 +10,7 @@ from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.sites.shortcuts import get_current_site
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -97,8 +98,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """A mail server that is away must not turn a saved account into an error page."""
+        site = get_current_site(current.request)
+        site.name = gettext("Anban")  # else mails greet with the name of the host
         try:
-            super().send_mail(template_prefix, email, context)
+            super().send_mail(template_prefix, email, {"current_site": site} | context)
         except (smtplib.SMTPException, OSError) as error:
             log.error("mail %s not sent: %s", template_prefix, type(error).__name__)
             messages.warning(

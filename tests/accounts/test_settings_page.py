@@ -11,7 +11,7 @@ from accounts import views
 from accounts.middleware import LocaleMiddleware
 from accounts.models import Event, User
 from guardians.models import EmergencyContact
-from tests.cast import make_user
+from tests.cast import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db
 SETTINGS = "/accounts/settings/"
@@ -150,3 +150,15 @@ def test_changing_the_contact_replaces_it(adult: User) -> None:
 
 def test_somebody_without_a_contact_is_led_to_the_form() -> None:
     assert client_of(make_user("bare", 30)).get("/accounts/next/").headers["Location"] == "/accounts/care/"
+
+
+def test_mails_greet_with_the_name_of_the_site(adult: User, mailoutbox: list[Any]) -> None:
+    Client(headers={"accept-language": "en"}).post("/accounts/password/reset/", {"email": adult.email})
+    assert mailoutbox[0].body.startswith("Hello from Anban!")
+
+
+def test_the_name_of_a_key_is_asked_for_in_our_words(adult: User) -> None:
+    client = Client()
+    client.post("/accounts/login/", {"login": adult.email, "password": PASSWORD})
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    assert "What shall this key be called?" in client.get("/accounts/2fa/webauthn/add/").content.decode()
