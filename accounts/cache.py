@@ -6,9 +6,10 @@ Only rate limits live in it, and a login must not fail because they cannot be co
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import redis
+from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis.backoff import NoBackoff
@@ -64,3 +65,11 @@ class SteadyRedisCache(RedisCache):
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
         self._class = _SteadyClient
+
+
+def answers() -> bool:
+    """Does Valkey itself answer now? The cache would hide it."""
+    try:
+        return bool(cast(_SteadyClient, cast(SteadyRedisCache, caches["default"])._cache).get_client().ping())
+    except (redis.RedisError, OSError):
+        return False

@@ -6,20 +6,20 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Max
+from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import realtime
 from accounts.models import User
 from companion import access, history, memory, personas, portrayal, replies, sentences, turns
 from companion.access import Refusal
 from companion.events import help_card_html
-from companion.models import Conversation
+from companion.models import Conversation, Message
 from companion.personas import NotFound
 from safety import risk
 
@@ -55,14 +55,16 @@ def chats(request: HttpRequest) -> HttpResponse:
     """The person's conversations, the latest first. No previews: shoulders are near, and labels would be needed."""
     assert isinstance(request.user, User)
     language = request.user.language
+    # One index look-up each: an aggregate would read every message of the person.
+    newest = Message.objects.filter(conversation=OuterRef("pk")).order_by("-pk").values("created_at")[:1]
     rows = (
         Conversation.objects.filter(user=request.user)
         .select_related("persona")
-        .annotate(newest=Max("messages__created_at"))
+        .annotate(newest=Subquery(newest))
         .order_by("-newest", "-created_at")
     )
     listed = [{"conversation": row, "persona": portrayal.face(row.persona, language)} for row in rows]
-    return render(request, "companion/chats.html", {"conversations": listed})
+    return _private(render(request, "companion/chats.html", {"conversations": listed}))
 
 
 @login_required
@@ -120,7 +122,7 @@ def _chat_page(
         "notice_required": not actor.notice_acknowledged,
         "blocked": _blocked(refusal, language),
         "max_characters": settings.MESSAGE_MAX_CHARACTERS,
-        "reply": {"id": str(reply.job.reply.public_id), "text": reply.text} if reply else None,
+        "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
         "is_minor": actor.policy.is_minor,
     }
     return _private(render(request, "companion/chat.html", context))
@@ -168,6 +170,7 @@ def acknowledge(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_http_methods(["GET", "POST"])
 def memories(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """What this companion remembers: to read, add and erase."""
     assert isinstance(request.user, User)
@@ -181,7 +184,7 @@ def memories(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "memories": memory.kept(request.user.pk, conversation.persona_id),
         "max_characters": memory.MAX_CHARACTERS,
     }
-    return render(request, "companion/memories.html", context)
+    return _private(render(request, "companion/memories.html", context))
 
 
 def _change_memories(request: HttpRequest, conversation: Conversation) -> None:
