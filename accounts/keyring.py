@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 
 from accounts.models import UserKey
 
@@ -134,11 +135,16 @@ def _data_key(user_id: uuid.UUID) -> AESGCM:
             return cached
     row = UserKey.objects.filter(user_id=user_id).first() or _create(user_id)
     key = AESGCM(_unwrap(row))
+    # Not before the commit: the transaction that made the key may still fail, and nobody else could open the text.
+    transaction.on_commit(lambda: _remember(user_id, key))
+    return key
+
+
+def _remember(user_id: uuid.UUID, key: AESGCM) -> None:
     with _lock:
         _cache[user_id] = key
         if len(_cache) > _CACHED_KEYS:
             _cache.popitem(last=False)
-    return key
 
 
 def _create(user_id: uuid.UUID) -> UserKey:

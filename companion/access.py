@@ -21,12 +21,13 @@ class SessionEnded(Exception):
     """The login behind a socket is over: logged out, password changed, banned."""
 
 
+RIGHTS_LAST = dt.timedelta(minutes=5)
 Login = tuple[uuid.UUID, int, str]  # person, session generation, session key
 
 
 @dataclass(frozen=True)
 class Actor:
-    """The person behind a socket and what they may do, as read at `policy_generation`."""
+    """The person behind a socket and what they may do, as read at `read_at` and `policy_generation`."""
 
     user_id: uuid.UUID
     session_key: str
@@ -36,6 +37,7 @@ class Actor:
     sanction: str  # "" or the kind in force
     time_zone: str
     notice_acknowledged: bool
+    read_at: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,15 @@ def load_actor(user_id: uuid.UUID, session_key: str, now: dt.datetime) -> Actor:
         sanction=sanction.kind if sanction else "",
         time_zone=user.time_zone,
         notice_acknowledged=notice_acknowledged(user.pk, session_key),
+        read_at=now,
     )
 
 
 def refresh(actor: Actor, now: dt.datetime) -> Actor:
-    """Check the login and the generations with one query (threat T19); read the rights again when they changed."""
+    """Check the login and the generations with one query (threat T19); read the rights again when they changed.
+
+    They also change by the clock alone (a birthday, the end of a measure), so they are never older than RIGHTS_LAST.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT u.session_generation, u.policy_generation FROM accounts_user u WHERE u.id = %s AND u.is_active "
@@ -75,7 +81,9 @@ def refresh(actor: Actor, now: dt.datetime) -> Actor:
         row = cursor.fetchone()
     if row is None or row[0] != actor.session_generation:
         raise SessionEnded
-    return actor if row[1] == actor.policy_generation else load_actor(actor.user_id, actor.session_key, now)
+    if row[1] == actor.policy_generation and now - actor.read_at < RIGHTS_LAST:
+        return actor
+    return load_actor(actor.user_id, actor.session_key, now)
 
 
 def look_over(logins: set[Login]) -> tuple[set[Login], dict[uuid.UUID, int]]:

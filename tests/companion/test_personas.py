@@ -178,6 +178,7 @@ def test_absent_closed_and_not_yours_are_the_same_404(
     assert answers == {404}
 
 
+@pytest.mark.django_db(transaction=True)  # data keys are kept from their commit on
 def test_the_number_of_queries_does_not_grow_with_the_gallery(
     gallery: None, adult: User, moderator: User, outsider: User, django_assert_max_num_queries: Any
 ) -> None:
