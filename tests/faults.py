@@ -98,35 +98,52 @@ class Proxy:
             self._open.discard(writer)
 
 
-@pytest.fixture
-def database() -> Iterator[Proxy]:
-    """The test database of `shaky_site`, and of nobody else."""
+@pytest.fixture(scope="session")
+def _database(django_db_setup: None) -> Iterator[Proxy]:
     (directory,) = parse_qs(urlsplit(_test_database_url()).query)["host"]
     proxy = Proxy(Path(directory) / ".s.PGSQL.5432")
     yield proxy
     proxy.close()
 
 
-@pytest.fixture
-def redis() -> Iterator[Proxy]:
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[Proxy]:
     proxy = Proxy(Path(urlsplit(os.environ["REDIS_URL"]).path))
     yield proxy
     proxy.close()
 
 
-@pytest.fixture
-def shaky_site(
-    companions: None, model: FakeLLM, database: Proxy, redis: Proxy, tmp_path: Path
+@pytest.fixture(scope="session")
+def _shaky_site(
+    _model: FakeLLM, _database: Proxy, _redis: Proxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """A web process with the connection pool of production, whose servers can be taken away."""
     url = urlsplit(_test_database_url())
     running = Site(
-        model.url,
-        tmp_path / "log",
-        DATABASE_URL=f"postgresql://{url.username}@127.0.0.1:{database.port}{url.path}",
-        REDIS_URL=f"redis://127.0.0.1:{redis.port}/0",
+        _model.url,
+        tmp_path_factory.mktemp("shaky") / "log",
+        DATABASE_URL=f"postgresql://{url.username}@127.0.0.1:{_database.port}{url.path}",
+        REDIS_URL=f"redis://127.0.0.1:{_redis.port}/0",
         DATABASE_POOL_SIZE="6",
     )
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def database(_database: Proxy) -> Iterator[Proxy]:
+    """The test database of `shaky_site`, and of nobody else."""
+    yield _database
+    _database.heal()
+
+
+@pytest.fixture
+def redis(_redis: Proxy) -> Iterator[Proxy]:
+    yield _redis
+    _redis.heal()
+
+
+@pytest.fixture
+def shaky_site(companions: None, model: FakeLLM, database: Proxy, redis: Proxy, _shaky_site: Site) -> Site:
+    """A web process with the connection pool of production, whose servers can be taken away."""
+    return _shaky_site

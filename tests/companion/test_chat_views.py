@@ -17,10 +17,20 @@ from django.utils import timezone
 from accounts.models import User
 from companion.models import Conversation, Memory, Message, Persona
 from safety.models import Sanction
-from tests.faults import database, redis, shaky_site
-from tests.live import companions, model
+from tests.faults import _database, _redis, _shaky_site, database, redis, shaky_site
+from tests.live import _model, companions, model
 
-__all__ = ["companions", "database", "model", "redis", "shaky_site"]
+__all__ = [
+    "_database",
+    "_model",
+    "_redis",
+    "_shaky_site",
+    "companions",
+    "database",
+    "model",
+    "redis",
+    "shaky_site",
+]
 OWN = ["chat", "chat_older", "chat_leave", "memories"]
 
 

@@ -7,10 +7,10 @@ import websockets
 
 from companion.models import Message
 from tests.companion.conftest import Talk
-from tests.faults import database, redis, shaky_site
+from tests.faults import _database, _redis, _shaky_site, database, redis, shaky_site
 from tests.live import Site, open_conversation, sign_in
 
-__all__ = ["database", "redis", "shaky_site"]
+__all__ = ["_database", "_redis", "_shaky_site", "database", "redis", "shaky_site"]
 pytestmark = pytest.mark.django_db(transaction=True)
 SLOW = "第一句话。 第二句话。 第三句话。 第四句话。 第五句话。 第六句话。 第七句话。 第八句话。"
 
