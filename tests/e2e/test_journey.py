@@ -84,6 +84,7 @@ def test_a_newcomer_signs_up_talks_with_the_embedded_model_reloads_and_leaves(
     page.get_by_role("link", name="Moss").click()
     page.get_by_role("button", name="Talk with Moss").click()
     page.get_by_role("button", name="I understand").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()  # until the server has recorded it, nobody can type
     window = Window(page, page.url)
     expect(page.get_by_text("demonstration model")).to_be_visible()
 
