@@ -122,6 +122,9 @@ class AuditEntry(models.Model):
         verbose_name = _("entry of the log")
         verbose_name_plural = _("log of actions")
 
+    def __str__(self) -> str:
+        return str(self.pk)
+
 
 class Notice(models.Model):
     """A notice shown to a person in one login session, and when they acknowledged it (draft article 16)."""

@@ -43,6 +43,9 @@ class Guardianship(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return str(self.pk)
+
 
 class EmergencyContact(models.Model):
     """Whom we reach when a person is in danger, and for nothing else (final article 13)."""
@@ -63,6 +66,9 @@ class EmergencyContact(models.Model):
     class Meta:
         verbose_name = _("emergency contact")
         verbose_name_plural = _("emergency contacts")
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class PersonaBlock(models.Model):
