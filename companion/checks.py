@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 
 @register(deploy=True)
@@ -26,3 +26,17 @@ def model_is_configured(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(deploy=True)
+def pages_may_open_sockets(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Without a single origin every page is turned away, and nobody can say anything."""
+    if settings.WEBSOCKET_ORIGINS:
+        return []
+    return [
+        Error(
+            "No page may open a websocket, so nobody can talk.",
+            hint="Set SITE_URL to the address of the site, for example https://anban.example.",
+            id="companion.E001",
+        )
+    ]

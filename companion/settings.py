@@ -57,20 +57,29 @@ if not (KEY_ENCRYPTION_KEYS or KEY_ENCRYPTION_KEY_FILE or PRODUCTION):
 ALLOWED_HOSTS: list[str] = env.list(
     "ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]"]
 )
-SITE_URL: str = env.str("SITE_URL", "" if PRODUCTION else f"http://127.0.0.1:{env.int('PORT', 8000)}").rstrip(
-    "/"
-)
+
+
+def _origin(url: str) -> str:
+    """As browsers write it: in lower case, without the port that goes without saying."""
+    origin = url.rstrip("/").lower()
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
+
+
+SITE_URL = _origin(env.str("SITE_URL", "" if PRODUCTION else f"http://127.0.0.1:{env.int('PORT', 8000)}"))
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[SITE_URL] if SITE_URL else [])
 # Full origins (scheme, host, port) that may open a websocket. In development the page may be opened by either name.
-WEBSOCKET_ORIGINS: list[str] = env.list(
-    "WEBSOCKET_ORIGINS",
-    default=CSRF_TRUSTED_ORIGINS
-    + (
-        []
-        if PRODUCTION
-        else [f"http://{host}:{env.int('PORT', 8000)}" for host in ("localhost", "127.0.0.1")]
-    ),
-)
+WEBSOCKET_ORIGINS = [
+    _origin(url)
+    for url in env.list(
+        "WEBSOCKET_ORIGINS",
+        default=CSRF_TRUSTED_ORIGINS
+        + (
+            []
+            if PRODUCTION
+            else [f"http://{host}:{env.int('PORT', 8000)}" for host in ("localhost", "127.0.0.1")]
+        ),
+    )
+]
 # Names this web process in rows that it must close after a crash.
 INSTANCE: str = env.str("ANBAN_INSTANCE", f"{socket.gethostname()}:{env.int('PORT', 8000)}")
 
