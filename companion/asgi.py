@@ -14,7 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "companion.settings")
 http = get_asgi_application()
 
 from django.conf import settings  # noqa: E402  (needs the settings module chosen above)
-from django.urls import path  # noqa: E402
+from django.urls import path, re_path  # noqa: E402
 
 from companion.consumers import ChatConsumer  # noqa: E402
 from safety import engine  # noqa: E402
@@ -53,7 +53,14 @@ application = ProtocolTypeRouter(
     {
         "http": http,
         "websocket": ExactOrigin(
-            AuthMiddlewareStack(URLRouter([path("ws/chat/<str:conversation>/", ChatConsumer.as_asgi())]))
+            AuthMiddlewareStack(
+                URLRouter(
+                    [
+                        path("ws/chat/<str:conversation>/", ChatConsumer.as_asgi()),
+                        re_path("", WebsocketDenier.as_asgi()),  # an unknown address is no error of ours
+                    ]
+                )
+            )
         ),
     }
 )
