@@ -7,7 +7,7 @@ from typing import Any
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import WebsocketDenier
-from daphne.ws_protocol import WebSocketFactory
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "companion.settings")
@@ -32,19 +32,38 @@ class ExactOrigin:
         return await (self.inner if allowed else WebsocketDenier())(scope, receive, send)
 
 
-def _bound_frames() -> None:
-    """Daphne has no option for it and would read messages of any size into memory (threat T21); closes with 1009."""
-    build = WebSocketFactory.buildProtocol
+class BoundedProtocol(WebSocketProtocol):  # type: ignore[misc]
+    """What daphne has no option for: neither what a page sends nor what it leaves unread may fill the memory (T21)."""
 
-    def build_bounded(factory: Any, address: Any) -> Any:
-        factory.maxFramePayloadSize = factory.maxMessagePayloadSize = settings.SOCKET_MAX_FRAME_BYTES
-        factory.failByDrop = False  # say 1009 instead of only dropping the connection
-        return build(factory, address)
+    maxFramePayloadSize = maxMessagePayloadSize = settings.SOCKET_MAX_FRAME_BYTES  # more is closed with 1009
+    failByDrop = False  # say so instead of only dropping the connection
+    unread: int | None = None  # bytes since the connection is full, None while it takes them
 
-    WebSocketFactory.buildProtocol = build_bounded
+    def onOpen(self) -> None:
+        self.transport.unregisterProducer()  # that of the HTTP request before
+        self.transport.registerProducer(self, True)
+        super().onOpen()
+
+    def pauseProducing(self) -> None:
+        """Called again at each write to a connection that is full."""
+        self.unread = self.unread or 0
+
+    def resumeProducing(self) -> None:
+        self.unread = None
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+
+    def serverSend(self, content: Any, binary: bool = False) -> None:
+        if self.unread is not None:
+            self.unread += len(content)
+            if self.unread > settings.SOCKET_MAX_UNREAD:
+                self.dropConnection(abort=True)
+                return
+        super().serverSend(content, binary)
 
 
-_bound_frames()
+WebSocketFactory.protocol = BoundedProtocol
 engine.warm_up()
 # What is loaded now stays: without this each full collection looks at all of it again and holds every stream meanwhile.
 gc.collect()

@@ -345,6 +345,7 @@ TOKENS_PER_DEPLOYMENT_PER_HOUR: int = env.int("TOKENS_PER_DEPLOYMENT_PER_HOUR", 
 
 # --- the socket --------------------------------------------------------------------------------------------
 SOCKET_MAX_FRAME_BYTES: int = 64 * 1024
+SOCKET_MAX_UNREAD: int = 8 * 1024 * 1024  # characters that wait for a page which does not read
 SOCKET_MAX_PER_USER: int = env.int("SOCKET_MAX_PER_USER", 20)
 SOCKET_FRAMES_PER_SECOND: float = 10.0  # sustained, per socket
 SOCKET_FRAMES_BURST: int = 40
