@@ -4,8 +4,10 @@ import uuid
 from typing import NamedTuple
 
 import pytest
+from django.db import connection
 
 from accounts.models import User
+from companion.models import Conversation, Message
 from tests.live import Site, _model, _site, companions, model, open_conversation, own_site, sign_in, site
 
 __all__ = ["_model", "_site", "companions", "model", "own_site", "site"]
@@ -33,3 +35,16 @@ def own_talk(own_site: Site, adult: User) -> Talk:
     """The same with a process that the test may kill."""
     session = sign_in(adult)
     return Talk(own_site, adult, session, open_conversation(adult, session).public_id)
+
+
+def write(conversation: Conversation, count: int) -> None:
+    """So many messages more, by turns of the companion and of the person."""
+    rows = [
+        Message(conversation=conversation, author=Message.Author.USER if i % 2 else Message.Author.AI)
+        for i in range(count)
+    ]
+    for row in rows:
+        row.seal(conversation.user_id, "一句话")
+    Message.objects.bulk_create(rows)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE companion_message")  # as autovacuum does

@@ -15,8 +15,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from companion.models import Conversation, Memory, Message, Persona
+from companion.models import Conversation, Memory, Persona
 from safety.models import Sanction
+from tests.companion.conftest import write
 from tests.faults import _database, _redis, _shaky_site, database, redis, shaky_site
 from tests.live import _model, companions, model
 
@@ -45,18 +46,6 @@ def conversation(adult: User, botanist: Persona) -> Conversation:
     row = Conversation.objects.create(user=adult, persona=botanist)
     write(row, 3)
     return row
-
-
-def write(conversation: Conversation, count: int) -> None:
-    rows = [
-        Message(conversation=conversation, author=Message.Author.USER if i % 2 else Message.Author.AI)
-        for i in range(count)
-    ]
-    for row in rows:
-        row.seal(conversation.user_id, "一句话")
-    Message.objects.bulk_create(rows)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE companion_message")  # as autovacuum does
 
 
 def signed_in(user: User) -> Client:

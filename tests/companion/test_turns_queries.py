@@ -12,6 +12,7 @@ from accounts.models import User
 from companion import access, replies, turns
 from companion.access import Actor
 from companion.models import Conversation, Message
+from tests.companion.conftest import write
 from tests.live import companions, open_conversation, sign_in
 
 __all__ = ["companions"]
@@ -28,16 +29,6 @@ def conversation(companions: None, adult: User) -> Conversation:
 @pytest.fixture
 def actor(conversation: Conversation, adult: User) -> Actor:
     return access.load_actor(adult.pk, sign_in(adult), timezone.now())
-
-
-def write(conversation: Conversation, count: int) -> None:
-    rows = [
-        Message(conversation=conversation, author=Message.Author.USER if i % 2 else Message.Author.AI)
-        for i in range(count)
-    ]
-    for row in rows:
-        row.seal(conversation.user_id, "一句话")
-    Message.objects.bulk_create(rows)
 
 
 def asked(step: Any, *args: Any) -> tuple[Any, int]:
