@@ -132,7 +132,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             handler: Callable[[Frame], Awaitable[None]] | None = self._handlers.get(frame["type"])
             if handler is None:
                 raise Malformed("unknown_type")
-            await handler(frame)
+            async with asyncio.timeout(settings.SOCKET_STEP_SECONDS):
+                await handler(frame)
             self.malformed = 0
         except Malformed as error:
             self.malformed += 1

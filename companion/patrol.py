@@ -15,6 +15,8 @@ from companion import access, hub, offload
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 5.0  # seconds for the database; a page believes in a line that is silent for 40
+
 _task: asyncio.Task[None] | None = None
 
 
@@ -36,8 +38,9 @@ async def _round() -> None:
     over: set[access.Login] = set()
     newest: dict[uuid.UUID, int] = {}
     try:
-        over, newest = await offload.run(access.look_over, {listener.login for listener in listeners})
-    except Exception as error:  # the database is away, which no page should take for a dead line
+        async with asyncio.timeout(PATIENCE):
+            over, newest = await offload.run(access.look_over, {listener.login for listener in listeners})
+    except Exception as error:  # the database is away or hangs, which no page should take for a dead line
         log.warning("patrol saw nothing: %s", type(error).__name__)
     await hub.each(
         listener.end_session()

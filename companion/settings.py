@@ -349,6 +349,8 @@ SOCKET_MAX_UNREAD: int = 8 * 1024 * 1024  # characters that wait for a page whic
 SOCKET_MAX_PER_USER: int = env.int("SOCKET_MAX_PER_USER", 20)
 SOCKET_FRAMES_PER_SECOND: float = 10.0  # sustained, per socket
 SOCKET_FRAMES_BURST: int = 40
+# After this a page is told that something failed: longer than any statement may take, for a database that hangs.
+SOCKET_STEP_SECONDS: float = env.float("SOCKET_STEP_SECONDS", 20.0)
 MESSAGES_PER_MINUTE: int = env.int("MESSAGES_PER_MINUTE", 30)  # per person, over all sockets
 SOCKET_IDLE_CHECK_SECONDS: float = env.float("SOCKET_IDLE_CHECK_SECONDS", 25.0)
 MESSAGE_MAX_CHARACTERS: int = 4000

@@ -124,6 +124,7 @@ def _shaky_site(
         DATABASE_URL=f"postgresql://{url.username}@127.0.0.1:{_database.port}{url.path}",
         REDIS_URL=f"redis://127.0.0.1:{_redis.port}/0",
         DATABASE_POOL_SIZE="6",
+        SOCKET_STEP_SECONDS="4",
     )
     running.start()
     yield running

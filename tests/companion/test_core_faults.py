@@ -86,6 +86,21 @@ async def test_while_the_database_is_away_the_page_says_so_and_then_goes_on(shak
     assert await Message.objects.filter(author="user").acount() == 1
 
 
+async def test_while_the_database_hangs_the_page_says_so_too_and_nothing_is_said_twice(shaky, database):
+    async with shaky.socket() as socket:
+        await socket.send(type="ping")
+        await socket.until("pong")
+        await asyncio.to_thread(database.freeze)
+        client_id = await socket.say("听得到吗")
+        error = await socket.until("error")
+        assert (error["code"], error["id"]) == ("failed", client_id)
+        await socket.until("pong")
+        await asyncio.to_thread(database.heal)
+        await socket.say("听得到吗", client_id)
+        await socket.until("message.created")
+    assert await Message.objects.filter(author="user").acount() == 1
+
+
 async def test_a_page_opened_while_the_database_is_away_is_told_to_come_back(shaky, database):
     async with shaky.socket() as socket:
         await socket.until("ready")  # every part of the process has been used once
