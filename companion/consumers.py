@@ -47,9 +47,8 @@ class Closed(Exception):
 class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """One open page of one conversation."""
 
-    channel_layer_alias = (
-        ""  # none of its own: the hub hears the doorbell for every socket (accounts/realtime.py)
-    )
+    # No channel of its own: the hub hears the doorbell for every socket (accounts/realtime.py).
+    channel_layer_alias = ""
     entered = False  # frames count only between `ready` and the close
     actor: Actor
     user_id: uuid.UUID

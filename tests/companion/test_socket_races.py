@@ -9,7 +9,7 @@ import pytest
 import websockets
 from django.utils import timezone
 
-from accounts import generation
+from accounts import generation, realtime
 from accounts.models import Event
 from companion import consumers, hub, offload
 from companion.consumers import ChatConsumer
@@ -158,6 +158,23 @@ async def test_a_socket_that_daphne_gives_up_is_forgotten(place, monkeypatch):
         await line.task
     assert hub.count(place[0].pk) == 0
     assert hub.everyone() == []
+
+
+async def test_pages_that_come_and_go_leave_nothing_behind(place):
+    user = place[0]
+    for _ in range(3):
+        lines = [Line(*place) for _ in range(4)]
+        for line in lines:
+            await line.until("ready")
+        assert hub.count(user.pk) == 4
+        for line in lines:
+            line.inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
+            await line.task
+        assert hub.everyone() == []
+        assert user.pk not in realtime._people
+    async with asyncio.timeout(10):
+        await asyncio.gather(*realtime._tasks)
+    assert realtime._tasks == set()
 
 
 async def test_a_resume_during_another_look_loses_nothing(place, monkeypatch):
