@@ -9,12 +9,13 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from safety.engine.matching import Matcher
 from safety.engine.normalise import DATA, fold, normalise
-from safety.engine.patterns import CLAUSE_END, Automaton, PatternError, scan
+from safety.engine.patterns import CLAUSE_END, Automaton, PatternError
 
 VERSION: Final = "rules-2026.11.1"
 Side = Literal["user", "ai"]
@@ -123,20 +124,27 @@ class Signal:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
 class Lexicon:
     """The rules of one side, compiled together."""
 
-    rules: tuple[Rule, ...]
-    owners: tuple[Rule, ...]  # the rule of each pattern
-    automaton: Automaton
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules: Final = tuple(rules)
+        owners = [(rule, pattern) for rule in self.rules for pattern in rule.patterns]
+        self.owners: Final = tuple(rule for rule, _ in owners)  # the rule of each pattern
+        self._patterns = [pattern for _, pattern in owners]
+        self.matcher: Final = Matcher(self._patterns)
+
+    @cached_property
+    def automaton(self) -> Automaton:
+        """The same patterns for a text that is still being written."""
+        return Automaton(self._patterns)
 
     def detect(self, text: str) -> list[Signal]:
         """All signals of a text, strongest first. One per rule: the one that counts most."""
         folded = normalise(text)
         context = Context(folded.text)
         best: dict[str, Signal] = {}
-        for number, start, end in scan(self.automaton, folded.text):
+        for number, start, end in self.matcher.scan(folded.text):
             rule = self.owners[number]
             if not _in_place(rule, folded.text, start, end):
                 continue
@@ -178,13 +186,7 @@ def lexicon(side: Side) -> Lexicon:
     """The compiled rules for what people write ("user") or for what the companion is about to say ("ai")."""
     guards = _read_guards(DATA / "guards.toml")
     names = USER_FILES if side == "user" else AI_FILES
-    return compile_rules(rule for name in names for rule in read_rules(DATA / f"{name}.toml", guards))
-
-
-def compile_rules(rules: Iterable[Rule]) -> Lexicon:
-    rules = tuple(rules)
-    owners = [(rule, pattern) for rule in rules for pattern in rule.patterns]
-    return Lexicon(rules, tuple(rule for rule, _ in owners), Automaton([pattern for _, pattern in owners]))
+    return Lexicon(rule for name in names for rule in read_rules(DATA / f"{name}.toml", guards))
 
 
 def read_rules(path: Path, guards: Mapping[str, Guard]) -> list[Rule]:

@@ -8,16 +8,19 @@ be part of any match. Each character costs one dictionary look-up per live place
 A pattern is a small regular expression, written in folded text (see normalise.py):
   literal characters · (a|b) · a? · a{1,3} · [abc] · \\d any digit · \\? a sign · . anything that does not end a clause
 A blank matches one blank or none. A match never begins or ends inside a Latin word or a number.
-Repetition is always bounded, so no pattern can hold a text back for ever.
+Repetition is always bounded, so no pattern can hold a text back for ever. Whole texts are searched faster by the
+Matcher (matching.py); `scan` is the measure it is held to.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from safety.engine.normalise import is_word
 
 CLAUSE_END: Final = frozenset("\n,.!?;:。、;…")
 _DIGITS: Final = "0123456789"
+_MOST_TIMES: Final = 40
 _OTHER: Final = "\x00"  # any character that no pattern names
 _END: Final = "\x01"  # any clause end that no pattern names
 _STATE_LIMIT: Final = 20_000  # states kept; an odd text cannot make the table grow without end
@@ -25,6 +28,129 @@ _STATE_LIMIT: Final = 20_000  # states kept; an odd text cannot make the table g
 
 class PatternError(ValueError):
     """A pattern that cannot be read; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    """One character out of some."""
+
+    chars: str
+    single: bool = False  # written as itself, so that words that begin alike can share it
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """Any character that does not end a clause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A blank, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One after the other."""
+
+    parts: tuple["Part", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of them."""
+
+    choices: tuple["Part", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Again and again, at least `low` and at most `high` times."""
+
+    part: "Part"
+    low: int
+    high: int
+
+
+Part = One | Anything | Blank | Row | Either | Times
+
+
+class _Parser:
+    """Recursive descent over one pattern."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern, self.at = pattern, 0
+
+    def whole(self) -> Part:
+        part = self._choice()
+        if self.at != len(self.pattern):
+            raise self._error(f"unexpected {self.pattern[self.at]!r}")
+        return part
+
+    def _error(self, what: str) -> PatternError:
+        return PatternError(f"{self.pattern!r}: {what} at {self.at}")
+
+    def _choice(self) -> Part:
+        choices = [self._row()]
+        while self.pattern.startswith("|", self.at):
+            self.at += 1
+            choices.append(self._row())
+        return choices[0] if len(choices) == 1 else Either(tuple(choices))
+
+    def _row(self) -> Part:
+        parts: list[Part] = []
+        while self.at < len(self.pattern) and self.pattern[self.at] not in "|)":
+            part = self._atom()
+            low, high = self._times()
+            parts.append(part if (low, high) == (1, 1) else Times(part, low, high))
+        return parts[0] if len(parts) == 1 else Row(tuple(parts))
+
+    def _times(self) -> tuple[int, int]:
+        if self.pattern.startswith("?", self.at):
+            self.at += 1
+            return 0, 1
+        if not self.pattern.startswith("{", self.at):
+            return 1, 1
+        end = self._closing("}", self.at)
+        low, _, high = self.pattern[self.at + 1 : end - 1].partition(",")
+        if not low.isdigit() or not high.isdigit() or int(high) > _MOST_TIMES:
+            raise self._error(f"write {{low,high}} with high up to {_MOST_TIMES}")
+        self.at = end
+        return int(low), int(high)
+
+    def _closing(self, bracket: str, start: int) -> int:
+        end = self.pattern.find(bracket, start)
+        if end < 0:
+            raise self._error("a bracket is not closed")
+        return end + 1
+
+    def _atom(self) -> Part:
+        char = self.pattern[self.at]
+        if char in "?{}*+^$":
+            raise self._error(f"{char!r} cannot stand")
+        begin, self.at = self.at, self.at + 1
+        if char == "(":
+            inside = self._choice()
+            if not self.pattern.startswith(")", self.at):
+                raise self._error("a bracket is not closed")
+            self.at += 1
+            return inside
+        if char == "[":
+            self.at = self._closing("]", begin)
+            return One(self.pattern[begin + 1 : self.at - 1])
+        if char == "\\":
+            escaped = self.pattern[self.at : self.at + 1]
+            self.at += 1
+            if not escaped or (escaped != "d" and escaped.isalnum()):
+                raise self._error("only \\d is known")
+            return One(_DIGITS if escaped == "d" else escaped)
+        if char == ".":
+            return Anything()
+        return Blank() if char == " " else One(char, single=True)
+
+
+def parse(pattern: str) -> Part:
+    """A pattern as a tree; PatternError says what is wrong with it."""
+    return _Parser(pattern).whole()
 
 
 class _Node:
@@ -40,122 +166,57 @@ class _Node:
 
 
 class _Builder:
-    """Recursive descent over one pattern, growing a shared table of positions.
+    """Grows a shared table of positions, pattern by pattern.
 
     Words that begin alike share their positions, as long as those are reached by their characters alone.
     """
 
-    def __init__(self, nodes: list[_Node], words: dict[tuple[int, str], int]) -> None:
-        self.nodes, self._words = nodes, words
-        self.pattern, self.at = "", 0
+    def __init__(self, nodes: list[_Node]) -> None:
+        self.nodes = nodes
+        self._words: dict[tuple[int, str], int] = {}
 
-    def add(self, pattern: str, number: int) -> None:
-        self.pattern, self.at = pattern, 0
-        end = self._choice(0)
-        if self.at != len(pattern):
-            raise self._error(f"unexpected {pattern[self.at]!r}")
-        self.nodes[end].accepts.append(number)
-
-    def _error(self, what: str) -> PatternError:
-        return PatternError(f"{self.pattern!r}: {what} at {self.at}")
+    def add(self, part: Part, number: int) -> None:
+        self.nodes[self._grow(part, 0)].accepts.append(number)
 
     def _new(self) -> int:
         self.nodes.append(_Node())
         return len(self.nodes) - 1
 
-    def _choice(self, start: int) -> int:
-        end = self._new()
-        while True:
-            self.nodes[self._sequence(start)].free.append(end)
-            if self.pattern[self.at : self.at + 1] != "|":
+    def _grow(self, part: Part, here: int) -> int:
+        """The position after `part` when it begins at `here`."""
+        match part:
+            case Row(parts):
+                for each in parts:
+                    here = self._grow(each, here)
+                return here
+            case Either(choices):
+                end = self._new()
+                for each in choices:
+                    self.nodes[self._grow(each, here)].free.append(end)
                 return end
-            self.at += 1
-
-    def _sequence(self, start: int) -> int:
-        here = start
-        while self.at < len(self.pattern) and self.pattern[self.at] not in "|)":
-            begin = self.at
-            self._skip_atom()
-            low, high = self._times()
-            after = self.at
-            plain = (low, high) == (1, 1)
-            for count in range(1, high + 1):
-                self.at = begin
-                following = self._atom(here, shared=plain)
-                if count > low:
-                    self.nodes[here].free.append(following)
-                here = following
-            self.at = after
-        return here
-
-    def _skip_atom(self) -> None:
-        """Move past one atom without building it, to see how often it is wanted."""
-        char = self.pattern[self.at]
-        if char == "\\":
-            self.at += 2
-        elif char == "[":
-            self.at = self._closing("]", self.at)
-        elif char == "(":
-            depth = 1
-            while depth:
-                self.at += 1
-                if self.at >= len(self.pattern):
-                    raise self._error("a bracket is not closed")
-                depth += {"(": 1, ")": -1}.get(self.pattern[self.at], 0)
-            self.at += 1
-        else:
-            self.at += 1
-
-    def _closing(self, bracket: str, start: int) -> int:
-        end = self.pattern.find(bracket, start)
-        if end < 0:
-            raise self._error("a bracket is not closed")
-        return end + 1
-
-    def _times(self) -> tuple[int, int]:
-        if self.pattern.startswith("?", self.at):
-            self.at += 1
-            return 0, 1
-        if not self.pattern.startswith("{", self.at):
-            return 1, 1
-        end = self._closing("}", self.at)
-        low, _, high = self.pattern[self.at + 1 : end - 1].partition(",")
-        if not low.isdigit() or not high.isdigit() or int(high) > 40:
-            raise self._error("write {low,high} with high up to 40")
-        self.at = end
-        return int(low), int(high)
-
-    def _atom(self, here: int, *, shared: bool) -> int:
-        char = self.pattern[self.at]
-        if char in "?{}*+^$":
-            raise self._error(f"{char!r} cannot stand")
-        if char == "(":
-            self.at += 1
-            end = self._choice(here)
-            self.at += 1
-            return end
-        begin = self.at
-        self._skip_atom()
-        if char == "[":
-            return self._reading(here, self.pattern[begin + 1 : self.at - 1])
-        if char == "\\":
-            escaped = self.pattern[begin + 1 : self.at]
-            if not escaped or (escaped != "d" and escaped.isalnum()):
-                raise self._error("only \\d is known")
-            return self._reading(here, _DIGITS if escaped == "d" else escaped)
-        if char == ".":
-            end = self._new()
-            self.nodes[here].anything.append(end)
-            return end
-        if char == " ":
-            end = self._reading(here, " ")
-            self.nodes[here].free.append(end)
-            return end
-        if not shared:
-            return self._reading(here, char)
-        if (here, char) not in self._words:
-            self._words[here, char] = self._reading(here, char)
-        return self._words[here, char]
+            case Times(inner, low, high):
+                for count in range(1, high + 1):
+                    # Of its own: a way around it must not lead into a position that other patterns share.
+                    following = self._new()
+                    self.nodes[self._grow(inner, here)].free.append(following)
+                    if count > low:
+                        self.nodes[here].free.append(following)
+                    here = following
+                return here
+            case Anything():
+                end = self._new()
+                self.nodes[here].anything.append(end)
+                return end
+            case Blank():
+                end = self._reading(here, " ")
+                self.nodes[here].free.append(end)
+                return end
+            case One(chars, single):
+                if not single:
+                    return self._reading(here, chars)
+                if (here, chars) not in self._words:
+                    self._words[here, chars] = self._reading(here, chars)
+                return self._words[here, chars]
 
     def _reading(self, here: int, chars: str) -> int:
         end = self._new()
@@ -180,9 +241,9 @@ class Automaton:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._nodes: list[_Node] = [_Node()]
-        builder = _Builder(self._nodes, {})
+        builder = _Builder(self._nodes)
         for number, pattern in enumerate(patterns):
-            builder.add(pattern, number)
+            builder.add(parse(pattern), number)
         named = {char for node in self._nodes for char in node.edges}
         self.symbols: Final = dict.fromkeys(CLAUSE_END, _END) | {char: char for char in named}
         self._states: dict[frozenset[int], State] = {}
