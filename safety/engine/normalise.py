@@ -5,17 +5,19 @@ accident or because they were asked to. Folding happens character by character, 
 piece and every folded character remembers where it came from. The original text is never changed.
 
 The fold: NFKD without marks, lower case, invisible characters dropped (zero-width, bidi, tag characters, variation
-selectors), traditional to simplified, apostrophes dropped, repeated punctuation reduced to one, and nothing between two
-Han characters when it is only spacing or ornament ("自 杀", "自*杀", one character a line).
+selectors, fillers), traditional to simplified, look-alike letters to Latin ones (unless the text is written in their
+alphabet), apostrophes dropped, repeated punctuation reduced to one, and nothing between two Han characters when it is
+only spacing or ornament ("自 杀", "自*杀", one character a line).
 """
 
 import re
-import tomllib
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+
+from safety.engine.letters import FOREIGN, WITHIN, foreign, plain
 
 DATA: Final = Path(__file__).parent / "data"
 
@@ -24,15 +26,6 @@ _JOINING: Final = frozenset("*^`'")  # between Latin letters these hide a word (
 _APOSTROPHES: Final = frozenset("'`‘’ʼ´")
 _SPELLED: Final = re.compile(r"(?<![A-Za-z])[A-Za-z](?:[ .*·_~-][A-Za-z])+(?![A-Za-z])")
 _SPELLED_LETTERS: Final = 5  # fewer are initials
-
-
-def _read_forms() -> dict[str, str]:
-    with (DATA / "traditional.toml").open("rb") as file:
-        table = tomllib.load(file)
-    return {pair[0]: pair[1] for pair in table["pairs"].split()}
-
-
-_SIMPLIFIED: Final = _read_forms()
 
 
 def is_han(char: str) -> bool:
@@ -48,14 +41,16 @@ def is_word(char: str) -> bool:
 def fold(char: str) -> str:
     """What one character looks like after folding: nothing, one character, or a few."""
     folded = []
-    for part in unicodedata.normalize("NFKD", char):
+    # Some symbols are named after the one letter that they show, and decompose to more than it: "(a)".
+    whole = plain(char)
+    for part in unicodedata.normalize("NFKD", char) if whole == char else whole:
         category = unicodedata.category(part)
         if part == "\n":
             folded.append(part)
         elif category[0] == "Z" or part == "\t":
             folded.append(" ")
         elif category[0] not in "MC" or category in ("Cn", "Co"):
-            folded.append(_SIMPLIFIED.get(part, part))
+            folded.append(plain(part))
     return "".join(folded).casefold()
 
 
@@ -71,11 +66,12 @@ class Folder:
         self.read = 0  # characters of the original taken in
         self._between: list[tuple[str, int]] = []
         self._alone = 0  # folded characters since the last separator
+        self._foreign = False  # a letter of another alphabet was there: its look-alikes are what they are
 
     def feed(self, chunk: str) -> None:
         text, offsets, between = self.text, self.offsets, self._between
         for position, original in enumerate(chunk, self.read):
-            for char in fold(original):
+            for char in fold(original) if original < "\u0370" else self._latin(original):
                 if char in _APOSTROPHES and text and is_word(text[-1]) and not between:
                     continue
                 if char in _ORNAMENT or char in " \n":
@@ -89,6 +85,19 @@ class Folder:
                 offsets.append(position)
                 self._alone += 1
         self.read += len(chunk)
+
+    def _latin(self, original: str) -> str:
+        """The fold of a character that may be a look-alike: a Latin letter in a Latin word, and until the text shows
+        letters of the other alphabet that look like nothing else.
+        """
+        folded = fold(original)
+        within = not self._between and bool(self.text) and is_word(self.text[-1])
+        table = WITHIN if within else FOREIGN
+        look = table.get(original) or table.get(folded)
+        if look is None:
+            self._foreign = self._foreign or foreign(folded[:1])
+            return folded
+        return look if within or not self._foreign else folded
 
     def _settle(self, coming: str) -> None:
         """Decide about what stood between the last character and the one that comes."""

@@ -37,11 +37,37 @@ def test_a_hidden_word_is_read_like_the_plain_one(text: str) -> None:
         "Ｉ ｗａｎｔ ｔｏ ｄｉｅ",
         "i w\u200bant to di\u00ade",
         "í wánt tö díe",
+        "і wаnt tо dіе",  # Cyrillic
+        "ι wαnt tο dιe",  # Greek
+        "ɪ ᴡᴀɴᴛ ᴛᴏ ᴅɪᴇ",
+        "🅘 🅦🅐🅝🅣 🅣🅞 🅓🅘🅔",
+        "🇮 🇼🇦🇳🇹 🇹🇴 🇩🇮🇪",
+        "⒤ ⒲⒜⒩⒯ ⒯⒪ ⒟⒤⒠",
+        "𝓲 𝔀𝓪𝓷𝓽 𝓽𝓸 𝓭𝓲𝓮",
+        "I Ꮃant to Ꭰie",  # Cherokee
+        "i w\u3164ant to die",
     ],
 )
 def test_english_is_read_whatever_its_dress(text: str) -> None:
     assert normalise(text).text.startswith("i want to die")
     assert assess(text).level == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "я люблю тебя, мама",
+        "он сказал: пора",
+        "θελω να ειμαι καλα",
+        "ես քեզ սիրում եմ",
+        "아버지",
+        "ありがとう",
+    ],
+)
+def test_other_alphabets_stay_what_they_are(text: str) -> None:
+    folded = normalise(text).text
+    assert sum(1 for char in folded if "a" <= char <= "z") <= 1
+    assert len(folded) >= len(text) - 1
 
 
 def test_words_spelled_letter_by_letter_are_joined() -> None:
@@ -80,7 +106,7 @@ def test_a_signal_names_its_place_in_the_original() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_folding_in_pieces_gives_the_same_as_at_once(size: int) -> None:
-    text = "Oh，我 想\u200b 自·殺。\n\nI'm  f*ne!!! 好\n的 “引号” … ok-ish"
+    text = "Oh，我 想\u200b 自·殺。\n\nI'm  f*ne!!! 好\n的 “引号” … ok-ish dіе, люблю сок κιll"
     folder = Folder()
     for at in range(0, len(text), size):
         folder.feed(text[at : at + size])
