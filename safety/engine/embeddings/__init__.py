@@ -1,0 +1,1 @@
+"""Embeddings of messages: the only place that imports torch and sentence-transformers, in a process of its own."""

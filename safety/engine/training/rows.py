@@ -1,0 +1,234 @@
+"""Labelled lines: those written for this project (safety/engine/corpus) and, with --data, further labelled sets.
+
+A line of the corpus is `LABEL<TAB>TEXT[<TAB>other tasks it is positive for]` below a header `## TASK LANGUAGE FAMILY`;
+` || ` separates several messages in a row, ` >> ` what a person said from what the companion replied.
+A file of --data has one JSON object a line: id, text, lang, label, source.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+CORPUS: Final = Path(__file__).parent.parent / "corpus"
+Part = Literal["train", "test"]
+
+NEGATIVE: Final = frozenset(
+    {"negative", "negative_ad", "benign", "benign_chat", "benign_trap", "benign_sensitive"}
+)
+LEFT_OUT: Final = frozenset({"ambiguous", "seeking"})  # neither positive nor negative
+AI_TASKS: Final = ("manipulation", "impersonation", "reply_safety")
+USER_TASKS: Final = (
+    "crisis",
+    "extreme_emotion",
+    "dependence",
+    "minor",
+    "fraud",
+    "elder_health",
+    "harmful_content",
+    "insult",
+    "jailbreak",
+    "pii",
+    "exit",
+    "relative_roleplay",
+    "professional_advice",
+)
+CATEGORIES: Final = (
+    "hate",
+    "violence_terror",
+    "crime",
+    "crime_cyber",
+    "drugs",
+    "weapons",
+    "sexual",
+    "minor_sexual",
+    "gambling",
+    "fraud",
+    "privacy",
+    "rumour",
+    "state_security",
+    "self_harm",
+)
+# Positive for one of these says nothing about the others: a despairing child who has only the companion.
+_TOGETHER: Final = frozenset({"crisis", "extreme_emotion", "dependence", "minor", "elder_health", "harmful_content", "fraud", "insult", "jailbreak", "exit"})
+# Harmless lines of other hands were chosen with other tasks in mind.
+_NOT_LOOKED_AT: Final = {
+    "benign_chat": ("minor", "dependence", "professional_advice", "relative_roleplay", "exit"),
+    "benign_sensitive": ("minor", "dependence", "professional_advice", "elder_health"),
+}
+# A quarter of the families and rows is never trained on; of these sources, nothing is: they show what happens with text
+# by other hands. NotInject is a test of false alarms and would be worthless if it were learned.
+_NEVER_TRAINED: Final = (
+    "NotInject",
+    "DiaSafety Risk-Ignorance",
+    "VERA-MH",
+    "project-written",
+    "XSTest",
+    "SimpleSafetyTests",
+)
+_TEST_SHARE: Final = 4  # one in four
+
+
+@dataclass(frozen=True)
+class Row:
+    """One labelled message; `history` are earlier messages of the same person, or what a reply answers."""
+
+    id: str
+    task: str
+    label: str
+    text: str
+    lang: str
+    source: str
+    family: str
+    history: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def by_ai(self) -> bool:
+        return self.task in AI_TASKS
+
+    @property
+    def positive(self) -> bool | None:
+        """None: the label says neither."""
+        if self.label in LEFT_OUT:
+            return None
+        if self.task == "reply_safety":
+            return self.label.startswith("unsafe")
+        return self.label not in NEGATIVE
+
+    @property
+    def part(self) -> Part:
+        """Whole families and whole small sources are kept apart, so that nothing alike is on both sides."""
+        if any(name in self.source for name in _NEVER_TRAINED):
+            return "test"
+        group = (
+            f"{self.task} {self.lang} {self.family}" if self.source == "corpus" else self.text.strip().lower()
+        )
+        return "test" if hashlib.sha256(group.encode()).digest()[0] % _TEST_SHARE == 0 else "train"
+
+
+@dataclass(frozen=True)
+class Head:
+    """One yes-or-no question. `name` is a task, or a task and what kind of it (`crisis.explicit`)."""
+
+    name: str
+
+    @property
+    def task(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(".")[2]
+
+    @property
+    def on_replies(self) -> bool:
+        return self.task in AI_TASKS
+
+    def answer(self, row: Row) -> bool | None:
+        """What a row says to this question; None when it says nothing."""
+        if self.on_replies != row.by_ai:
+            return None
+        if row.task == self.task:
+            return _of_kind(row, self.kind)
+        if self.task in row.also:
+            return None if self.kind else True
+        if row.task == "over_refusal":
+            return None if self.task in _NOT_LOOKED_AT.get(row.label, ()) else False
+        if row.source != "corpus":  # its label is about one task; nobody looked for the others
+            return None
+        return None if row.positive and {row.task, self.task} <= _TOGETHER else False
+
+
+def _of_kind(row: Row, kind: str) -> bool | None:
+    """Within a task: is it of this kind? Without a kind: is it anything of the task?"""
+    if not kind or row.positive is None:
+        return row.positive
+    return row.label == kind
+
+
+HEADS: Final = tuple(
+    Head(name)
+    for name in (
+        *USER_TASKS,
+        "crisis.explicit",
+        "fraud.request_to_defraud",
+        *(f"harmful_content.{kind}" for kind in CATEGORIES),
+        *AI_TASKS,
+    )
+)
+
+
+class CorpusError(Exception):
+    """A line that cannot be read; the message names file and line."""
+
+
+def corpus(folder: Path = CORPUS) -> Iterator[Row]:
+    """The lines written for this project."""
+    for path in sorted(folder.glob("*.tsv")):
+        yield from _read_lines(path)
+
+
+def _read_lines(path: Path) -> Iterator[Row]:
+    task = lang = family = ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("## "):
+            task, lang, family = line[3:].split()
+            continue
+        if not line.strip() or line.startswith("# "):
+            continue
+        label, *rest = line.split("\t")
+        if not task or len(rest) not in (1, 2) or not rest[0].strip():
+            raise CorpusError(
+                f"{path.name}:{number}: expected LABEL, TEXT and perhaps other tasks, tab separated"
+            )
+        also = tuple(rest[1].replace(" ", "").split(",")) if len(rest) == 2 and rest[1].strip() else ()
+        if unknown := set(also) - {*USER_TASKS, *AI_TASKS}:
+            raise CorpusError(f"{path.name}:{number}: unknown task {', '.join(sorted(unknown))}")
+        separator = " >> " if task in AI_TASKS else " || "
+        *history, text = (" " + rest[0]).split(separator)
+        yield Row(
+            id=f"{path.stem}-{number}",
+            task=task,
+            label=label.strip(),
+            text=text.strip(),
+            lang=lang,
+            source="corpus",
+            family=f"{path.stem}.{family}",
+            history=tuple(said.strip() for said in history if said.strip()),
+            also=also,
+        )
+
+
+def labelled(folder: Path) -> Iterator[Row]:
+    """Further labelled sets: one file a task, named after it. Nothing of them is kept but their hashes."""
+    for path in sorted(folder.glob("*.jsonl")):
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    entry = json.loads(line)
+                    text, history = (
+                        _turns(entry["text"]) if path.stem == "reply_safety" else (entry["text"], ())
+                    )
+                    yield Row(
+                        id=entry["id"],
+                        task=path.stem,
+                        label=entry["label"],
+                        text=text,
+                        lang=entry["lang"],
+                        source=entry["source"],
+                        family="",
+                        history=history,
+                    )
+                except (ValueError, KeyError, TypeError) as error:
+                    raise CorpusError(
+                        f"{path.name}:{number}: not a labelled row ({type(error).__name__})"
+                    ) from error
+
+
+def _turns(text: str) -> tuple[str, tuple[str, ...]]:
+    """`USER: … BOT: …` as the reply and what it answers."""
+    user, found, bot = text.partition("\nBOT: ")
+    return (bot, (user.removeprefix("USER: "),)) if found else (text, ())
