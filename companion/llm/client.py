@@ -14,8 +14,8 @@ from typing import Any, Literal, TypedDict
 import aiohttp
 from django.conf import settings
 
-from companion.llm.breaker import Breaker, State
 from companion.llm.call import Call, Code, Endpoint, Finish, ModelError
+from safety.engine.breaker import Breaker, State
 
 __all__ = ["ChatMessage", "Finish", "ModelError", "close", "endpoint", "health", "status", "stream"]
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from companion import llm
 from companion.llm import call, client
-from companion.llm.breaker import State
+from safety.engine.breaker import State
 from tests.companion.llm.conftest import SECRET, ask, free_port
 from tests.fake_llm import UNICODE, FakeLLM
 

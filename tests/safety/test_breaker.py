@@ -1,6 +1,6 @@
 """The circuit breaker opens, probes and closes as it says."""
 
-from companion.llm.breaker import Breaker, State
+from safety.engine.breaker import Breaker, State
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""A circuit breaker: when the model endpoint keeps failing, stop asking it for a while.
+"""A circuit breaker: when an endpoint (of the model, of embeddings) keeps failing, stop asking it for a while.
 
 Without it every turn of every person waits for the same time-out and the endpoint gets no rest. It is per
 process and pure: the clock is passed in, and nothing here does I/O.
