@@ -1,11 +1,12 @@
 """The rules compiled, and what they find in a text: signals, each judged in its context."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Final
 
+from safety.engine.disguise import readings
 from safety.engine.matching import Matcher
 from safety.engine.normalise import normalise
 from safety.engine.patterns import CLAUSE_END, Automaton
@@ -25,6 +26,10 @@ __all__ = [
 ]
 
 VERSION: Final = "rules-2026.11.1"
+_AMBIGUOUS: Final = 0.45  # the most that an ambiguous reading is worth by itself
+_DISTRESS: Final = frozenset({"crisis", "extreme_emotion", "abuse"})
+_PLAIN_ONLY: Final = frozenset({"exit", "pii", "identity"})  # said openly or not at all
+_REVERSED: Final = 3  # shorter words are words both ways
 _PARTICLES: Final = frozenset("啊吧啦了哦喔呢哈呀嘛哟咯噢~～ ")
 _FILLERS: Final = frozenset(" ,.!?;:。、;…~\n")
 _LEAD: Final = re.compile(  # "okay then, …"
@@ -42,13 +47,15 @@ class Signal:
     guard: str
     start: int
     end: int
+    via: str = ""  # the reading that showed it (disguise.py); "" for the text as it stands
 
 
 class Lexicon:
     """The rules of one side, compiled together."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], *, disguised: bool = False) -> None:
         self.rules: Final = tuple(rules)
+        self._disguised = disguised
         owners = [(rule, pattern) for rule in self.rules for pattern in rule.patterns]
         self.owners: Final = tuple(rule for rule, _ in owners)  # the rule of each pattern
         self._patterns = [pattern for _, pattern in owners]
@@ -60,20 +67,43 @@ class Lexicon:
         return Automaton(self._patterns)
 
     def detect(self, text: str) -> list[Signal]:
-        """All signals of a text, strongest first. One per rule: the one that counts most."""
+        """All signals of a text, strongest first. One per rule: the one that counts most.
+
+        What people write is also read as it may be meant (disguise.py). A sign that is only there in an ambiguous
+        reading counts little, unless the text has a sign of distress without it.
+        """
         folded = normalise(text)
-        context = Context(folded.text)
         best: dict[str, Signal] = {}
-        for number, start, end in self.matcher.scan(folded.text):
-            rule = self.owners[number]
-            if not _in_place(rule, folded.text, start, end):
-                continue
-            level, score, guard = judge(rule, context, start, end)
-            signal = Signal(rule, level, score, guard, *folded.span(start, end))
-            known = best.get(rule.id)
-            if known is None or (signal.level, signal.score) > (known.level, known.score):
-                best[rule.id] = signal
+        for rule, level, score, guard, start, end in self._found(folded.text):
+            _keep(best, Signal(rule, level, score, guard, *folded.span(start, end)))
+        if self._disguised:
+            second = any(signal.rule.task in _DISTRESS and signal.level for signal in best.values())
+            for reading in readings(text, folded):
+                for rule, level, score, guard, start, end in self._found(reading.text):
+                    if rule.task in _PLAIN_ONLY or not reading.touches(start, end):
+                        continue
+                    if reading.kind == "reversed" and end - start < _REVERSED:
+                        continue
+                    if not second and not reading.decides(start, end):
+                        level, score = min(level, 1), min(score, _AMBIGUOUS)
+                    _keep(
+                        best, Signal(rule, level, score, guard, *reading.span(start, end), via=reading.kind)
+                    )
         return sorted(best.values(), key=lambda s: (-s.level, -s.score, s.rule.id))
+
+    def _found(self, text: str) -> Iterator[tuple[Rule, int, float, str, int, int]]:
+        """(rule, level, score, guard, start, end) of every match in folded text."""
+        context = Context(text)
+        for number, start, end in self.matcher.scan(text):
+            rule = self.owners[number]
+            if _in_place(rule, text, start, end):
+                yield rule, *judge(rule, context, start, end), start, end
+
+
+def _keep(best: dict[str, Signal], signal: Signal) -> None:
+    known = best.get(signal.rule.id)
+    if known is None or (signal.level, signal.score) > (known.level, known.score):
+        best[signal.rule.id] = signal
 
 
 def judge(rule: Rule, context: Context, start: int, end: int) -> tuple[int, float, str]:
@@ -104,4 +134,4 @@ def _in_place(rule: Rule, text: str, start: int, end: int) -> bool:
 @cache
 def lexicon(side: Side) -> Lexicon:
     """The compiled rules of one side."""
-    return Lexicon(rules_of(side))
+    return Lexicon(rules_of(side), disguised=side == "user")

@@ -75,6 +75,29 @@ class Matcher:
                 begin += 1
 
 
+def stretches(part: Part) -> Iterator[frozenset[str]]:
+    """The literal strings of a pattern: all four of "(好|真)想死了?", and two of "想.{0,4}死"."""
+    strings = _strings(part).all
+    if strings is not None:
+        yield strings
+        return
+    match part:
+        case Either(choices):
+            for choice in choices:
+                yield from stretches(choice)
+        case Times(inner):
+            yield from stretches(inner)
+        case Row(parts):
+            joined: frozenset[str] = frozenset([""])
+            for each in parts:
+                longer = _joined([joined, _strings(each).all])
+                if longer is None:
+                    yield joined
+                    yield from stretches(each)
+                joined = longer or _strings(each).all or frozenset([""])
+            yield joined
+
+
 class _Strings(NamedTuple):
     all: frozenset[str] | None  # every text that the part matches, without blanks; None: too many
     some: frozenset[str] | None  # strings of which each match contains one; None: there are none
