@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Final
 
-from safety.engine.disguise import readings
+from safety.engine.disguise import Reading, readings
 from safety.engine.matching import Matcher
-from safety.engine.normalise import normalise
+from safety.engine.normalise import Folded, normalise
 from safety.engine.patterns import CLAUSE_END, Automaton
 from safety.engine.rules import AI_FILES, USER_FILES, Context, Rule, Side, rules_of
 
@@ -53,9 +53,9 @@ class Signal:
 class Lexicon:
     """The rules of one side, compiled together."""
 
-    def __init__(self, rules: Iterable[Rule], *, disguised: bool = False) -> None:
+    def __init__(self, rules: Iterable[Rule], *, disguises: bool = False) -> None:
         self.rules: Final = tuple(rules)
-        self._disguised = disguised
+        self._reads = disguises
         owners = [(rule, pattern) for rule in self.rules for pattern in rule.patterns]
         self.owners: Final = tuple(rule for rule, _ in owners)  # the rule of each pattern
         self._patterns = [pattern for _, pattern in owners]
@@ -76,20 +76,30 @@ class Lexicon:
         best: dict[str, Signal] = {}
         for rule, level, score, guard, start, end in self._found(folded.text):
             _keep(best, Signal(rule, level, score, guard, *folded.span(start, end)))
-        if self._disguised:
-            second = any(signal.rule.task in _DISTRESS and signal.level for signal in best.values())
-            for reading in readings(text, folded):
-                for rule, level, score, guard, start, end in self._found(reading.text):
-                    if rule.task in _PLAIN_ONLY or not reading.touches(start, end):
-                        continue
-                    if reading.kind == "reversed" and end - start < _REVERSED:
-                        continue
-                    if not second and not reading.decides(start, end):
-                        level, score = min(level, 1), min(score, _AMBIGUOUS)
-                    _keep(
-                        best, Signal(rule, level, score, guard, *reading.span(start, end), via=reading.kind)
-                    )
+        second = any(signal.rule.task in _DISTRESS and signal.level for signal in best.values())
+        for reading, rule, level, score, guard, start, end in self._disguised_in(text, folded):
+            if not second and not reading.decides(start, end):
+                level, score = min(level, 1), min(score, _AMBIGUOUS)
+            _keep(best, Signal(rule, level, score, guard, *reading.span(start, end), via=reading.kind))
         return sorted(best.values(), key=lambda s: (-s.level, -s.score, s.rule.id))
+
+    def readings(self, text: str) -> list[Reading]:
+        """The readings of a text (disguise.py) in which a rule finds something that the text as it stands does not have.
+
+        None for ordinary text: these are the few that are worth a second opinion.
+        """
+        return list({id(found[0]): found[0] for found in self._disguised_in(text, normalise(text))}.values())
+
+    def _disguised_in(
+        self, text: str, folded: Folded
+    ) -> Iterator[tuple[Reading, Rule, int, float, str, int, int]]:
+        """(reading, rule, level, score, guard, start, end) of every match that only a reading shows."""
+        for reading in readings(text, folded) if self._reads else ():
+            for rule, level, score, guard, start, end in self._found(reading.text):
+                if rule.task in _PLAIN_ONLY or not reading.touches(start, end):
+                    continue
+                if reading.kind != "reversed" or end - start >= _REVERSED:
+                    yield reading, rule, level, score, guard, start, end
 
     def _found(self, text: str) -> Iterator[tuple[Rule, int, float, str, int, int]]:
         """(rule, level, score, guard, start, end) of every match in folded text."""
@@ -134,4 +144,4 @@ def _in_place(rule: Rule, text: str, start: int, end: int) -> bool:
 @cache
 def lexicon(side: Side) -> Lexicon:
     """The compiled rules of one side."""
-    return Lexicon(rules_of(side), disguised=side == "user")
+    return Lexicon(rules_of(side), disguises=side == "user")
