@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import realtime
-from companion import access, hub, offload, patrol, replies, sentences, turns
+from companion import access, hearing, hub, offload, patrol, replies, sentences, turns
 from companion.access import Actor, Refusal
 from companion.buckets import Bucket
 from companion.events import durable_frames
@@ -170,7 +170,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         text, client_id = frame.get("text"), _uuid(frame, "id", required=False)
         if not isinstance(text, str):
             raise Malformed("malformed")
-        outcome = await offload.run(turns.say, self.actor, self.conversation_id, text, client_id)
+        outcome = await hearing.take(self.actor, self.conversation_id, text, client_id)
         await self._carry_out(outcome, frame)
 
     async def _again(self, frame: Frame) -> None:

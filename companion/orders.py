@@ -17,7 +17,7 @@ from companion.llm.client import ChatMessage
 from companion.models import Conversation, Message
 from companion.replies import Job
 from safety import engine
-from safety.engine import Turn, Verdict
+from safety.engine import Meaning, Turn, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,27 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Mood:
+    """What the verdict on the message means for the reply to it."""
+
+    gentle: bool = False  # the person sounds sad
+    asked_identity: bool = False  # whether this is an AI
+    asked_advice: bool = False  # of a doctor, a lawyer, a financial adviser (article 31)
+    careful: bool = False  # nothing may be shown whose meaning could not be checked
+
+    @classmethod
+    def of(cls, level: int, reasons: Sequence[str]) -> "Mood":
+        """From what is stored of a verdict, so that a reply written anew is written like the first one."""
+        tasks = {reason.partition(".")[0] for reason in reasons}
+        return cls(
+            gentle="warm" in reasons,
+            asked_identity="identity" in tasks,
+            asked_advice="professional_advice" in tasks,
+            careful=level >= 1 or "history.at_risk" in reasons,
+        )
+
+
+@dataclass(frozen=True)
 class Order:
     """A prompt with the tokens reserved for it; becomes a job once the placeholder is there."""
 
@@ -42,6 +63,7 @@ class Order:
     conversation: Conversation
     prompt: list[ChatMessage]
     text: str
+    careful: bool
     cost: int  # tokens
     at: dt.datetime
     empty_budget: str  # "" or the code of the budget that has run out
@@ -55,6 +77,7 @@ class Order:
             prompt=self.prompt,
             relationship=self.conversation.persona.relationship,
             user_text=self.text,
+            careful=self.careful,
             reserved=self.cost,
             reserved_at=self.at,
         )
@@ -65,23 +88,17 @@ class Order:
 
 
 def order(
-    actor: Actor,
-    conversation: Conversation,
-    history: Sequence[Said],
-    text: str,
-    now: dt.datetime,
-    verdict: Verdict | None = None,
+    actor: Actor, conversation: Conversation, history: Sequence[Said], text: str, now: dt.datetime, mood: Mood
 ) -> Order:
-    """`verdict` is on `text`; without one (a reply written anew) it is asked for again."""
     language = actor.policy.language
-    verdict = verdict or assess(text, actor, history)
     situation = prompts.Situation(
         language=language,
         engine_band=actor.policy.engine_band,
         local_time=now.astimezone(ZoneInfo(actor.time_zone)).strftime("%H:%M"),
         memories=memory.recall(actor.user_id, conversation.persona_id),
-        gentle="warm" in verdict.reasons,
-        asked_identity=verdict.scores.get("identity", 0) >= 0.5,
+        gentle=mood.gentle,
+        asked_identity=mood.asked_identity,
+        asked_advice=mood.asked_advice,
     )
     prompt = prompts.build(
         portrayal.role(conversation.persona, language),
@@ -91,7 +108,8 @@ def order(
         reply_tokens=settings.LLM_MAX_TOKENS,
     )
     cost = prompts.total_tokens(prompt) + settings.LLM_MAX_TOKENS
-    return Order(actor, conversation, prompt, text, cost, now, usage.reserve(actor.user_id, cost, now))
+    reserved = usage.reserve(actor.user_id, cost, now)
+    return Order(actor, conversation, prompt, text, mood.careful, cost, now, reserved)
 
 
 def window(conversation: Conversation, user_id: uuid.UUID, *, before: int | None = None) -> list[Said]:
@@ -108,11 +126,28 @@ def window(conversation: Conversation, user_id: uuid.UUID, *, before: int | None
     return said
 
 
-def assess(text: str, actor: Actor, history: Sequence[Said]) -> Verdict:
-    """The engine's verdict; if the engine fails, the person gets the help card and no model reply (fail closed)."""
-    turns = [Turn("ai" if said.author == "ai" else "user", said.text) for said in history[-ASSESSED:]]
+def turns(history: Sequence[Said]) -> list[Turn]:
+    """The window as the engine reads it."""
+    return [Turn("ai" if said.author == "ai" else "user", said.text) for said in history[-ASSESSED:]]
+
+
+def wanted(text: str, history: Sequence[Said]) -> list[str]:
+    """What the engine would like to understand before it judges; nothing when it fails."""
     try:
-        return engine.assess(text, author="user", age_band=actor.policy.engine_band, history=turns)
+        return engine.wanted(text, history=turns(history))
+    except Exception as error:
+        log.error("safety engine failed: %s", type(error).__name__)
+        return []
+
+
+def assess(
+    text: str, actor: Actor, history: Sequence[Said], meaning: Meaning | None, *, late: bool = False
+) -> Verdict:
+    """The engine's verdict; if the engine fails, the person gets the help card and no model reply (fail closed)."""
+    try:
+        return engine.assess(
+            text, age_band=actor.policy.engine_band, history=turns(history), meaning=meaning, late=late
+        )
     except Exception as error:
         log.error("safety engine failed: %s", type(error).__name__)
         return engine.unavailable()

@@ -61,6 +61,11 @@ _ASKED = {
     "zh-hans": "对方在问你是不是真人：第一句就说自己是人工智能。",
     "en": "They ask whether you are real: say first that you are an AI.",
 }
+_ADVICE = {
+    "zh-hans": "对方在问医疗、法律或投资的决定：不下诊断、不给剂量和买卖建议，直说该找医生、律师或正规机构，可以帮着理清要问什么。",
+    "en": "They ask for a medical, legal or investment decision: no diagnosis, dose or tip; say that a doctor, lawyer or "
+    "licensed adviser must answer; you may help to prepare the questions.",
+}
 _STAFF = {"zh-hans": "（平台工作人员说）", "en": "(A human of the team said) "}
 
 
@@ -83,6 +88,7 @@ class Situation:
     memories: Sequence[str] = ()
     gentle: bool = False  # the message sounds sad
     asked_identity: bool = False  # the message asks whether this is an AI
+    asked_advice: bool = False  # the message asks for what a doctor, lawyer or adviser must say
 
 
 def build(
@@ -145,6 +151,8 @@ def _rules(language: str, situation: Situation) -> str:
         lines.append(_GENTLE[language])
     if situation.asked_identity:
         lines.append(_ASKED[language])
+    if situation.asked_advice:
+        lines.append(_ADVICE[language])
     return "\n".join(lines)
 
 

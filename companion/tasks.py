@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Event
-from companion import replies
+from companion import replies, unassessed
 from companion.models import TokenBudget
 
 EVENTS_KEPT = dt.timedelta(days=7)  # a page that slept longer loads itself anew
@@ -16,6 +16,12 @@ EVENTS_KEPT = dt.timedelta(days=7)  # a page that slept longer loads itself anew
 def close_interrupted_replies() -> int:
     """Replies whose process died are marked as interrupted, with a retry for the person."""
     return replies.close_interrupted()
+
+
+@shared_task
+def assess_what_is_pending() -> int:
+    """Messages that the rules judged alone are read again once the embedding model is back."""
+    return unassessed.look_again()
 
 
 @shared_task

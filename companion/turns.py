@@ -1,6 +1,7 @@
 """One turn of a conversation, end to end.
 
-say() → access, gates, verdict → one transaction: message, assessment, placeholder of the reply, events → frames.
+hear() → access, window → what the words mean (companion/hearing.py, outside the database) → say(): gates, verdict → one
+transaction: message, assessment, placeholder of the reply, events → frames.
 The reply itself is a job of the server (companion/replies.py): sockets may come and go. Whatever must not be lost is
 committed before anybody sees it; if the engine fails, the turn fails closed with the help card.
 
@@ -25,10 +26,10 @@ from companion import access, orders, personas, portrayal, statements
 from companion.access import Actor, Refusal
 from companion.events import frames_of
 from companion.models import Conversation, Message
-from companion.orders import Order
+from companion.orders import Mood, Order, Said
 from companion.replies import Job, placeholder, running, stop_streaming
 from safety import engine
-from safety.engine import Verdict
+from safety.engine import Meaning, Verdict
 from safety.models import Assessment
 
 _SPOKEN: tuple[str, ...] = (Message.Author.USER, Message.Author.AI, Message.Author.STAFF)
@@ -48,34 +49,65 @@ class Outcome:
     job: Job | None = None
 
 
-def say(actor: Actor, conversation_id: uuid.UUID, text: str, client_id: uuid.UUID | None) -> Outcome:
+@dataclass(frozen=True)
+class Heard:
+    """A message before it is judged."""
+
+    conversation: Conversation
+    text: str
+    history: list[Said]
+    wanted: tuple[str, ...]  # the texts whose meaning the verdict rests on
+    within_rate: bool
+
+
+def hear(actor: Actor, conversation_id: uuid.UUID, text: str) -> Heard:
+    """The first step of a message: whose conversation it is, what was said before, and what to understand of it."""
+    conversation = access.access_conversation(actor.user_id, conversation_id)
+    text = _tidy(text)
+    if not text:
+        return Heard(conversation, text, [], (), within_rate=True)
+    history = orders.window(conversation, actor.user_id)
+    within_rate = _within_rate(actor)
+    # Nobody can make the embedding model work for messages that will not be taken; the rules read those too.
+    worth = within_rate and len(text) <= settings.MESSAGE_MAX_CHARACTERS
+    return Heard(
+        conversation, text, history, tuple(orders.wanted(text, history)) if worth else (), within_rate
+    )
+
+
+def say(
+    actor: Actor,
+    heard: Heard,
+    client_id: uuid.UUID | None,
+    meaning: Meaning | None = None,
+    late: bool = False,
+) -> Outcome:
     """Take a message. Sent again with the same client id, it is answered with the same frame and starts nothing.
 
     MESSAGES_PER_MINUTE refuses ordinary messages only, never one in which somebody is at risk or wants to leave. Whoever
-    is at risk is shown the help card, whatever else refuses the message.
+    is at risk is shown the help card, whatever else refuses the message. `late`: the meaning did not come in time.
     """
     now = timezone.now()
     actor = access.refresh(actor, now)
-    conversation = access.access_conversation(actor.user_id, conversation_id)
+    conversation, text = heard.conversation, heard.text
     outcome = Outcome(actor, conversation.public_id)
-    text = _tidy(text)
     if not text:
         outcome.refusal = Refusal("empty")
         return outcome
-    history = orders.window(conversation, actor.user_id)
-    verdict = orders.assess(text, actor, history)
+    verdict = orders.assess(text, actor, heard.history, meaning, late=late)
     outcome.refusal = access.gate(actor, conversation)
     if outcome.refusal is None and len(text) > settings.MESSAGE_MAX_CHARACTERS:
         outcome.refusal = Refusal("too_long")
-    if outcome.refusal is None and verdict.action == "answer" and not _within_rate(actor):
+    if outcome.refusal is None and verdict.action == "answer" and not heard.within_rate:
         outcome.refusal = Refusal("too_fast")
     if outcome.refusal:
         if not _repeat(outcome, conversation, client_id) and _at_risk(verdict):
             with transaction.atomic(durable=True):
-                _emit(outcome, [_help_card(conversation, verdict)], [])
+                _emit(outcome, [help_card(conversation, verdict)], [])
         return outcome
     wants_reply = verdict.action == "answer" and conversation.ai_muted_at is None
-    order = orders.order(actor, conversation, history, text, now, verdict) if wants_reply else None
+    mood = Mood.of(verdict.level, verdict.reasons)
+    order = orders.order(actor, conversation, heard.history, text, now, mood) if wants_reply else None
     with _reserved(order, outcome):
         _record(outcome, conversation.pk, text, client_id, verdict, order, now)
     return outcome
@@ -97,12 +129,13 @@ def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Ou
     question, old = _question(conversation, message_id)
     if question is None:
         outcome.refusal = Refusal("not_latest")
-    elif conversation.ai_muted_at is not None or not _was_answerable(question):
+    mood = _mood(question) if question else None
+    if question and (conversation.ai_muted_at is not None or mood is None):
         outcome.refusal = Refusal("not_answerable")
-    if outcome.refusal or question is None:
+    if outcome.refusal or question is None or mood is None:
         return outcome
     before = orders.window(conversation, actor.user_id, before=question.pk)
-    order = orders.order(actor, conversation, before, question.open(actor.user_id), now)
+    order = orders.order(actor, conversation, before, question.open(actor.user_id), now, mood)
     if order.empty_budget:
         outcome.refusal = Refusal(order.empty_budget)
         return outcome
@@ -191,12 +224,13 @@ def follow_up(job: Job) -> Outcome:
     newest = (
         conversation.messages.filter(author__in=_SPOKEN).exclude(state__in=_UNSAID).order_by("-pk").first()
     )
-    if newest is None or newest.author != Message.Author.USER or not _was_answerable(newest):
+    mood = _mood(newest) if newest is not None and newest.author == Message.Author.USER else None
+    if newest is None or mood is None:
         return outcome
     if conversation.ai_muted_at is not None or access.gate(actor, conversation):
         return outcome
     history = orders.window(conversation, actor.user_id, before=newest.pk)
-    order = orders.order(actor, conversation, history, newest.open(actor.user_id), now)
+    order = orders.order(actor, conversation, history, newest.open(actor.user_id), now, mood)
     with _reserved(order, outcome), transaction.atomic(durable=True):
         conversation = statements.lock_conversation(conversation.pk)
         if conversation.ended_at is None and not running(conversation, now):
@@ -235,12 +269,13 @@ def _record(
             action=verdict.action,
             reasons=list(verdict.reasons),
             rules_version=verdict.version,
+            pending=verdict.pending,
             created_at=now,
         )
         happened = [NewEvent("message.created", conversation.public_id, message.public_id)]
         changed = [message]
         if verdict.scores.get("pii", 0) >= 0.5:
-            changed.append(_system_line(conversation, "tip.secrets", happened, now))
+            changed.append(system_line(conversation, "tip.secrets", happened, now))
         if verdict.action != "answer":
             changed += _intervene(conversation, actor, verdict, happened, now)
         elif order is not None and conversation.ai_muted_at is None and not running(conversation, now):
@@ -283,7 +318,7 @@ def _answer(
 ) -> Message:
     """The placeholder of the reply, or the line that says which budget is empty."""
     if order.empty_budget:
-        return _system_line(conversation, order.empty_budget, happened, now)
+        return system_line(conversation, order.empty_budget, happened, now)
     reply = placeholder(conversation, question, happened, now)
     outcome.job = order.job(reply)
     return reply
@@ -293,7 +328,8 @@ def _at_risk(verdict: Verdict) -> bool:
     return verdict.level >= 2 or "history.at_risk" in verdict.reasons
 
 
-def _help_card(conversation: Conversation, verdict: Verdict) -> NewEvent:
+def help_card(conversation: Conversation, verdict: Verdict) -> NewEvent:
+    """The event that shows the numbers."""
     card = {
         "level": "urgent" if verdict.level >= 3 else "soft",
         "country": settings.HELP_LINES_COUNTRIES[0],
@@ -309,9 +345,9 @@ def _intervene(
         changed = _end(conversation, actor, happened, now)
     else:
         changed = stop_streaming(conversation, happened, now)
-        changed.append(_system_line(conversation, engine.reply_code(verdict), happened, now))
+        changed.append(system_line(conversation, engine.reply_code(verdict), happened, now))
     if _at_risk(verdict):  # also for somebody who leaves: the card stays
-        happened.append(_help_card(conversation, verdict))
+        happened.append(help_card(conversation, verdict))
     return changed
 
 
@@ -322,7 +358,7 @@ def _end(
         return []
     changed = stop_streaming(conversation, happened, now)
     Conversation.objects.filter(pk=conversation.pk).update(ended_at=now)
-    changed.append(_system_line(conversation, "exit.done", happened, now))
+    changed.append(system_line(conversation, "exit.done", happened, now))
     happened.append(NewEvent("conversation.left", conversation.public_id))
     audit.record(
         "conversation.ended", actor=actor.user_id, subject=actor.user_id, target=str(conversation.public_id)
@@ -330,9 +366,8 @@ def _end(
     return changed
 
 
-def _system_line(
-    conversation: Conversation, code: str, happened: list[NewEvent], now: dt.datetime
-) -> Message:
+def system_line(conversation: Conversation, code: str, happened: list[NewEvent], now: dt.datetime) -> Message:
+    """A reviewed sentence in the conversation, in the caller's transaction."""
     line = Message(conversation=conversation, author=Message.Author.SYSTEM, code=code, created_at=now)
     line.save(force_insert=True)
     happened.append(NewEvent("message.created", conversation.public_id, line.public_id))
@@ -367,5 +402,7 @@ def _question(conversation: Conversation, message_id: uuid.UUID) -> tuple[Messag
     return (message, None) if message.author == Message.Author.USER else (None, None)
 
 
-def _was_answerable(question: Message) -> bool:
-    return Assessment.objects.filter(message=question.public_id, action="answer").exists()
+def _mood(question: Message) -> Mood | None:
+    """How a message is to be answered, by the verdict that was stored with it; None when it is not."""
+    verdict = Assessment.objects.filter(message=question.public_id, action="answer").first()
+    return Mood.of(verdict.level, verdict.reasons) if verdict else None

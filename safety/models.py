@@ -19,6 +19,8 @@ class Assessment(models.Model):
     action = models.CharField(max_length=24)
     reasons = models.JSONField(default=list)
     rules_version = models.CharField(max_length=24)
+    # The meaning was late or down and the rules decided alone: on the list of the unassessed until it was looked at again.
+    pending = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -26,7 +28,8 @@ class Assessment(models.Model):
             # Serves "recent signals of this person" without reading the quiet ones.
             models.Index(
                 fields=["user", "-created_at"], name="assessment_raised", condition=models.Q(level__gt=0)
-            )
+            ),
+            models.Index(fields=["id"], name="assessment_pending", condition=models.Q(pending=True)),
         ]
 
 

@@ -1,24 +1,43 @@
 """What a person's message means for their safety, and what may be shown of a reply.
 
-    verdict = assess(text, age_band="teen", history=[Turn("user", "…"), …])
+    history = [Turn("user", "…"), Turn("ai", "…")]
+    meaning = await understand(wanted(text, history=history), deadline=0.25)     # outside the transaction; may be None
+    verdict = assess(text, age_band="teen", history=history, meaning=meaning)    # pure: rules, heads' scores, policy
     guard = StreamGuard(age_band="teen", persona_relationship="friend", user_text=text)
 
-Pure and in process: no network, no database, so that it can run inside the transaction that stores the message. This is
-the first stage, rules only; embeddings and calibrated heads will add signals to the same policy, never take one away.
+Rules are always on. Embeddings with calibrated heads add signals to the same policy and never take one away. Without them
+(`meaning=None`) the verdict of the rules stands.
 """
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from safety.engine import scores
 from safety.engine.guard import StreamGuard
 from safety.engine.lexicon import VERSION, Signal, lexicon
-from safety.engine.policy import Verdict, decide, reply_code, unavailable
+from safety.engine.policy import Verdict, Window, decide, reply_code, unavailable
+from safety.engine.scores import Meaning, Scores
 
-__all__ = ["VERSION", "StreamGuard", "Turn", "Verdict", "assess", "reply_code", "unavailable", "warm_up"]
+__all__ = [
+    "VERSION",
+    "Meaning",
+    "StreamGuard",
+    "Turn",
+    "Verdict",
+    "assess",
+    "reply_code",
+    "unavailable",
+    "wanted",
+    "warm_up",
+]
 
+Author = Literal["user", "ai"]
 WINDOW = 6  # earlier messages of the person that count
 _LONGEST = 400  # characters of each that are looked at again
 _TAIL = 80  # characters of each that are joined when a sentence was split over several messages
+_JOINED = 3  # messages before this one that are read together with it
+_ESCALATION = 0.25  # from here on a score counts towards what several messages say together
+_SUPPORT = 0.3  # what the heads must say of a disguised word, which does not decide alone
 
 
 class Turn(NamedTuple):
@@ -28,37 +47,109 @@ class Turn(NamedTuple):
     text: str
 
 
+def wanted(text: str, *, author: Author = "user", history: Sequence[Turn] = ()) -> list[str]:
+    """The texts whose meaning assess() will ask for."""
+    if author == "ai":
+        return [text, reply_in_context(text, history)]
+    earlier = _earlier(history)
+    readings = [reading.text for reading in lexicon("user").readings(text)]
+    joined = _joined(earlier, text)
+    return list(dict.fromkeys([text, *readings, *([joined] if joined else []), *earlier]))
+
+
+def reply_in_context(text: str, history: Sequence[Turn]) -> str:
+    """A reply together with what it answers, as the heads for replies were trained."""
+    asked = next((turn.text for turn in reversed(history) if turn.author == "user"), "")
+    return f"{asked[-_LONGEST:]}\n{text}" if asked else text
+
+
 def assess(
     text: str,
     *,
-    author: Literal["user", "ai"] = "user",
+    author: Author = "user",
     age_band: str = "adult",
     history: Sequence[Turn] = (),
+    meaning: Meaning | None = None,
+    late: bool = False,
 ) -> Verdict:
     """The verdict on one message, with the last messages before it (oldest first).
 
-    `age_band` is child, teen, adult or elder; anything else is treated as teen, the careful choice.
+    `age_band` is child, teen, adult or elder; anything else is treated as teen, the careful choice. `late`: the meaning was
+    asked for and did not come; what the rules find doubtful is then not answered.
     """
     if author == "ai":
-        return decide(lexicon("ai").detect(text), author="ai", age_band=age_band)
+        found, known = _of_reply(text, history, meaning)
+        return decide(found, author="ai", age_band=age_band, scores=known, late=late)
     words = lexicon("user")
-    earlier = [turn.text[-_LONGEST:] for turn in history if turn.author == "user"][-WINDOW:]
-    signals = words.detect(text)
-    split = _over_several_messages(earlier, text, {signal.rule.id for signal in signals})
-    return decide(
-        signals + split,
-        author="user",
-        age_band=age_band,
-        earlier=[words.detect(said) for said in earlier],
+    earlier = _earlier(history)
+    own = words.detect(text)
+    split = _over_several_messages(earlier, text, {signal.rule.id for signal in own})
+    known = dict(meaning.of(text)) if meaning else {}
+    found = own + split + scores.signals(known)
+    if meaning:
+        found += _undisguised(text, own, meaning)
+    before = [_signals(said, meaning) for said in earlier]
+    window = Window(
+        earlier=before,
         split=frozenset(signal.rule.id for signal in split),
+        together=_together(earlier, text, known, meaning) if meaning else 0.0,
     )
+    return decide(found, author="user", age_band=age_band, window=window, scores=known, late=late)
+
+
+def _earlier(history: Sequence[Turn]) -> list[str]:
+    return [turn.text[-_LONGEST:] for turn in history if turn.author == "user"][-WINDOW:]
+
+
+def _joined(earlier: Sequence[str], text: str) -> str:
+    """The last messages as one, when they are short enough to be parts of one thought."""
+    if not earlier or len(text) > _TAIL:
+        return ""
+    return " ".join([*(said[-_TAIL:] for said in earlier[-_JOINED:]), text])
+
+
+def _signals(said: str, meaning: Meaning | None) -> list[Signal]:
+    found = lexicon("user").detect(said)
+    return found + scores.signals(meaning.of(said)) if meaning else found
+
+
+def _of_reply(
+    text: str, history: Sequence[Turn], meaning: Meaning | None
+) -> tuple[list[Signal], dict[str, float]]:
+    found = lexicon("ai").detect(text)
+    if not meaning:
+        return found, {}
+    known = scores.of_reply(meaning.of(text), meaning.of(reply_in_context(text, history)))
+    return found + scores.signals(known), known
+
+
+def _undisguised(text: str, own: Sequence[Signal], meaning: Meaning) -> list[Signal]:
+    """A disguised word of danger does not decide alone; with what the heads say of the reading, it does."""
+    if not any(signal.via and signal.rule.task == "crisis" for signal in own):
+        return []
+    read = [meaning.of(reading.text) for reading in lexicon("user").readings(text)]
+    strongest = max((said.get("crisis", 0.0) for said in read), default=0.0)
+    return [scores.signal("crisis", "disguised", 2, max(0.6, strongest))] if strongest >= _SUPPORT else []
+
+
+def _together(earlier: Sequence[str], text: str, known: Scores, meaning: Meaning) -> float:
+    """How likely a crisis is by what the last messages say together, where none says it alone (0 to 1)."""
+    joined = _joined(earlier, text)
+    read = meaning.of(joined).get("crisis", 0.0) if joined else 0.0
+    each = [meaning.of(said).get("crisis", 0.0) for said in earlier]
+    own = known.get("crisis", 0.0)
+    calm = 1.0
+    if own >= _ESCALATION:
+        for score in [own, *each[-_JOINED:]]:
+            calm *= 1 - (score if score >= _ESCALATION else 0.0)
+    return max(read if own < 0.5 and max(each, default=0.0) < 0.5 else 0.0, 1 - calm)
 
 
 def _over_several_messages(earlier: Sequence[str], text: str, known: set[str]) -> list[Signal]:
     """Signs of danger that only appear when the last messages are read as one ("I want to" / "die")."""
     if not earlier or len(text) > _TAIL:
         return []
-    before = "".join(said[-_TAIL:] + " " for said in earlier[-3:])
+    before = "".join(said[-_TAIL:] + " " for said in earlier[-_JOINED:])
     return [
         signal
         for signal in lexicon("user").detect(before + text)

@@ -4,8 +4,9 @@ Levels: 0 none, 1 distress, 2 thoughts of death or somebody being hurt or cheate
 loss, 4 imminent. docs/safety-policy.md explains each to a clinician; Measures article 11-13 (final 13) is the source.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
 from safety.engine.lexicon import VERSION, Signal
@@ -13,6 +14,7 @@ from safety.engine.lexicon import VERSION, Signal
 Action = Literal["answer", "comfort", "help_card", "hold", "refuse", "exit", "ask"]
 DECISION: Final = 0.5  # a task's score from here on is a "yes"
 REPEATED: Final = 3  # messages in distress within the window that count as level 2
+_SURE: Final = 0.9  # a wish to leave that no word of leaving shows
 _AT_RISK: Final = frozenset({"crisis", "abuse", "elder_health", "fraud"})  # their level is a person's danger
 _SUBJECTS: Final = {"fraud": "fraud", "abuse": "abuse", "elder_health": "health"}
 _MINOR: Final = frozenset({"child", "teen"})
@@ -28,6 +30,16 @@ class Verdict:
     scores: dict[str, float]
     reasons: tuple[str, ...]
     version: str = VERSION
+    pending: bool = False  # by the rules alone, because the heads were late or down: to be looked at again
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the person's last messages add. `earlier` are their signals, oldest first."""
+
+    earlier: Sequence[Sequence[Signal]] = ()
+    split: frozenset[str] = frozenset()  # rules that only match over several messages
+    together: float = 0.0  # how likely a crisis is by what they say together
 
 
 def decide(
@@ -35,15 +47,18 @@ def decide(
     *,
     author: Literal["user", "ai"],
     age_band: str,
-    earlier: Sequence[Sequence[Signal]] = (),
-    split: frozenset[str] = frozenset(),
+    window: Window = Window(),  # noqa: B008 - immutable
+    scores: Mapping[str, float] = MappingProxyType({}),
+    late: bool = False,
 ) -> Verdict:
-    """The decision on one message. `earlier` are the signals of the person's last messages, oldest first."""
+    """The decision on one message. `scores` are those of the heads; `late` says that they were needed and not there."""
+    earlier = window.earlier
     band = age_band if age_band in _BANDS else "teen"
     signals = [signal for signal in signals if signal.rule.applies(age_band=band, leaving=True)]
     signals.sort(key=lambda signal: (-signal.level, -signal.score, signal.rule.id))
     markers = sorted({f"guard.{signal.guard}" for signal in signals if signal.guard})
-    markers += ["history.split"] if split else []
+    markers += sorted({f"disguise.{signal.via}" for signal in signals if signal.via})
+    markers += ["history.split"] if window.split else []
     if any(signal.level >= 2 for said in earlier for signal in said):
         markers.append("history.at_risk")
 
@@ -51,7 +66,7 @@ def decide(
         head = first.rule.id if isinstance(first, Signal) else first
         ids = [signal.rule.id for signal in signals if signal.score >= DECISION or signal.level]
         reasons = dict.fromkeys([*([head] if head else []), *ids, *markers])
-        return Verdict(level, action, _scores(signals), tuple(reasons))
+        return Verdict(level, action, _scores(signals, scores), tuple(reasons), pending=late)
 
     if author == "ai":
         worst = _first(signals, DECISION)
@@ -59,7 +74,7 @@ def decide(
     danger = next((signal for signal in signals if signal.rule.task in _AT_RISK and signal.level >= 2), None)
     if danger and danger.level >= 3:
         return verdict("hold", danger.level, danger)
-    if leaving := _first(signals, DECISION, "exit"):
+    if leaving := next((signal for signal in signals if _wants_to_leave(signal)), None):
         return verdict("exit", danger.level if danger else 0, leaving)
     if absolute := _first(signals, DECISION, "harmful_content", "minor_sexual"):
         return verdict("refuse", 0, absolute)
@@ -77,6 +92,12 @@ def decide(
     story = next((signal for signal in signals if _about_a_story(signal)), None)
     if story and not any(_about_a_story(signal) for said in earlier for signal in said):
         return verdict("ask", 1, story)
+    if window.together >= DECISION:
+        markers.append("history.together")
+        return verdict("help_card", 2, "crisis.indirect.together")
+    if late and (band in _MINOR or "history.at_risk" in markers or any(map(_borderline, signals))):
+        # Its meaning could not be looked at, and there is reason to look: no reply (fail closed).
+        return verdict("help_card", 2, "engine.unassessed")
     distress = next((signal for signal in signals if signal.level == 1), None)
     if distress is None:
         return verdict("answer", 0)
@@ -109,12 +130,22 @@ def _about_a_story(signal: Signal) -> bool:
     return signal.rule.task == "crisis" and signal.rule.level >= 3 and signal.guard == "fiction"
 
 
+def _wants_to_leave(signal: Signal) -> bool:
+    return signal.rule.task == "exit" and signal.score >= (DECISION if signal.rule.patterns else _SURE)
+
+
+def _borderline(signal: Signal) -> bool:
+    """Words of danger that their context or a disguise made uncertain."""
+    return bool(signal.via) or signal.rule.task in _AT_RISK or signal.level >= 1
+
+
 def _distressed(signals: Sequence[Signal]) -> bool:
     return any(signal.level >= 1 for signal in signals)
 
 
-def _scores(signals: Iterable[Signal]) -> dict[str, float]:
-    scores: dict[str, float] = {}
+def _scores(signals: Iterable[Signal], heads: Mapping[str, float]) -> dict[str, float]:
+    """One score a task: the strongest of its rules and its head."""
+    scores = {task: score for task, score in heads.items() if "." not in task}
     for signal in signals:
         scores[signal.rule.task] = max(signal.score, scores.get(signal.rule.task, 0.0))
     return scores

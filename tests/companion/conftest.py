@@ -7,6 +7,8 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
+from companion import turns
+from companion.access import Actor
 from companion.models import Conversation, Message
 from tests.live import Site, _model, _site, companions, model, open_conversation, own_site, sign_in, site
 
@@ -35,6 +37,13 @@ def own_talk(own_site: Site, adult: User) -> Talk:
     """The same with a process that the test may kill."""
     session = sign_in(adult)
     return Talk(own_site, adult, session, open_conversation(adult, session).public_id)
+
+
+def say(
+    actor: Actor, conversation: Conversation, text: str, client_id: uuid.UUID | None = None
+) -> turns.Outcome:
+    """Both database steps of a message, by the rules alone."""
+    return turns.say(actor, turns.hear(actor, conversation.public_id, text), client_id)
 
 
 def write(conversation: Conversation, count: int) -> None:

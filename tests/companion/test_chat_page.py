@@ -8,9 +8,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Notice, User
-from companion import access, turns
+from companion import access
 from companion.models import Conversation, Message
 from tests.cast import PASSWORD
+from tests.companion.conftest import say
 from tests.live import open_conversation, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,7 +127,7 @@ def test_the_notice_can_be_confirmed_without_javascript(conversation, adult) -> 
 def test_the_help_card_stays_after_a_reload(conversation, adult) -> None:
     session = sign_in(adult)
     actor = access.load_actor(adult.pk, session, timezone.now())
-    turns.say(actor, conversation.public_id, "我不想活了，今晚就结束自己", None)
+    say(actor, conversation, "我不想活了，今晚就结束自己", None)
     page = reader(adult).get(reverse("chat", args=[conversation.public_id])).content.decode()
     assert "12356" in page.split("data-help", 1)[1].split("</section>", 1)[0]
 

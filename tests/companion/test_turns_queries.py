@@ -12,7 +12,7 @@ from accounts.models import User
 from companion import access, replies, turns
 from companion.access import Actor
 from companion.models import Conversation, Message
-from tests.companion.conftest import write
+from tests.companion.conftest import say, write
 from tests.live import companions, open_conversation, sign_in
 
 __all__ = ["companions"]
@@ -39,7 +39,7 @@ def asked(step: Any, *args: Any) -> tuple[Any, int]:
 
 def turn(actor: Actor, conversation: Conversation) -> tuple[int, int, int]:
     """Statements of the first transaction, a checkpoint, and the second."""
-    said, first = asked(turns.say, actor, conversation.public_id, "今天吃了面", uuid.uuid4())
+    said, first = asked(say, actor, conversation, "今天吃了面", uuid.uuid4())
     assert said.job is not None
     _, checkpoint = asked(replies._save_progress, said.job, "好")
     _, second = asked(replies._commit, said.job, "好吃吗？", Message.State.COMPLETE, "", (), 10)
@@ -77,11 +77,11 @@ def test_a_message_sent_again_costs_the_same_in_a_long_conversation(
     actor: Actor, conversation: Conversation
 ) -> None:
     client_id = uuid.uuid4()
-    turns.say(actor, conversation.public_id, "只说一次", client_id)
+    say(actor, conversation, "只说一次", client_id)
     costs = []
     for count in (10, 990):
         write(conversation, count)
-        outcome, cost = asked(turns.say, actor, conversation.public_id, "只说一次", client_id)
+        outcome, cost = asked(say, actor, conversation, "只说一次", client_id)
         assert outcome.echo and outcome.job is None
         costs.append(cost)
     assert costs[0] == costs[1]
