@@ -196,6 +196,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "close-interrupted-replies": {"task": "companion.tasks.close_interrupted_replies", "schedule": 30.0},
+    "assess-what-is-pending": {"task": "companion.tasks.assess_what_is_pending", "schedule": 30.0},
     "forget-old-events": {"task": "companion.tasks.forget_old_events", "schedule": 3600.0},
     "forget-ended-logins": {"task": "accounts.tasks.forget_ended_logins", "schedule": 86400.0},
 }
@@ -342,6 +343,13 @@ LLM_TEMPERATURE: float = env.float("LLM_TEMPERATURE", 0.8)
 ANBAN_DEMO_MODEL: bool = env.bool("ANBAN_DEMO_MODEL", False)
 TOKENS_PER_USER_PER_DAY: int = env.int("TOKENS_PER_USER_PER_DAY", 400_000)
 TOKENS_PER_DEPLOYMENT_PER_HOUR: int = env.int("TOKENS_PER_DEPLOYMENT_PER_HOUR", 20_000_000)
+
+# --- embeddings for the safety engine: `manage.py embedding_server`, or any server with the same interface --
+EMBEDDINGS_BASE_URL: str = env.str("EMBEDDINGS_BASE_URL", "").rstrip("/")
+EMBEDDINGS_API_KEY: str = env.str("EMBEDDINGS_API_KEY", "")
+# The heads were fitted on this model's vectors and mean nothing on another's (safety.E004).
+EMBEDDINGS_MODEL: str = env.str("EMBEDDINGS_MODEL", "anban-safety-1")
+EMBEDDINGS_DEADLINE: float = env.float("EMBEDDINGS_DEADLINE", 0.25)  # seconds, for one message or clause
 
 # --- the socket --------------------------------------------------------------------------------------------
 SOCKET_MAX_FRAME_BYTES: int = 64 * 1024

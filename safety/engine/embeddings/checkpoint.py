@@ -9,6 +9,7 @@ import importlib.util
 import struct
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,8 +50,7 @@ class Checkpoint:
         if self._bytes[:4].tobytes() != b"E5S1":
             raise CheckpointError("The weights are not in the expected layout.")
         self._at = 8
-        numbers = self._read("<7if i")
-        self.header = Header(*numbers[:7], epsilon=numbers[7])
+        self.header = Header(*self._read("<7if i")[:8])
         self.pieces, self.bos, self.eos, self.pad, self.unknown = self._vocabulary()
         self.replacements = self._replacements()
         self._tensors = self._directory()
@@ -74,7 +74,7 @@ class Checkpoint:
         offsets = self._array("<u4", count + 1)
         scores = self._array("<f4", count)
         blob = self._array("u1", size).tobytes()
-        words = [blob[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        words = [blob[a:b].decode() for a, b in pairwise(offsets)]
         return list(zip(words, scores.tolist(), strict=True)), bos, eos, pad, unknown
 
     def _replacements(self) -> dict[int, str]:
