@@ -33,6 +33,9 @@ def run() -> int:
             "LLM_MODEL": "anban-demo",
             "ANBAN_DEMO_MODEL": "1",
         }
+    embeddings_port = None if env.get("EMBEDDINGS_BASE_URL") else free_port()
+    if embeddings_port:
+        env["EMBEDDINGS_BASE_URL"] = f"http://127.0.0.1:{embeddings_port}/v1"
     env |= {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
 
     def announce(accounts: str) -> None:
@@ -48,9 +51,10 @@ def run() -> int:
     lock = claim(var_dir() / "run.lock")
     with Guard(keep_open=(lock,)) as guard:
         return Supervisor(kept_servers(guard, env), guard=guard, env=env).run(
-            process_table(port=port, model_port=model_port),
+            process_table(port=port, model_port=model_port, embeddings_port=embeddings_port),
             prepare=[sys.executable, "-m", "devstack.prepare"],
-            ready=lambda: answers(port),
+            # Without the embeddings messages would wait for nobody: the page is ready when they are.
+            ready=lambda: answers(port) and (not embeddings_port or answers(embeddings_port)),
             announce=announce,
         )
 

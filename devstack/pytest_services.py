@@ -37,8 +37,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         # Playwright's sync interface keeps an event loop in the thread, which Django would take for a
         # mistake.
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-        for name in ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL", "ANBAN_DEMO_MODEL"):
-            os.environ.pop(name, None)  # no test talks to the model of the person who runs it
+        # No test talks to a model of the person who runs it.
+        for name in [name for name in os.environ if name.startswith(("LLM_", "EMBEDDINGS_"))]:
+            del os.environ[name]
+        os.environ.pop("ANBAN_DEMO_MODEL", None)
     return (yield)
 
 

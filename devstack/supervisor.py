@@ -54,8 +54,8 @@ class _Running:
     rest: bytes = b""
 
 
-def process_table(*, port: int, model_port: int | None) -> list[Process]:
-    """What `make run` runs. `model_port` is None when LLM_BASE_URL names a model already."""
+def process_table(*, port: int, model_port: int | None, embeddings_port: int | None) -> list[Process]:
+    """What `make run` runs. A port is None when LLM_BASE_URL or EMBEDDINGS_BASE_URL names a server already."""
     programs = Path(sys.executable).parent
     celery = (str(programs / "celery"), "-A", "companion", "--quiet")
     # Root in a container is ordinary for development, and the tasks carry JSON, not pickles.
@@ -85,6 +85,9 @@ def process_table(*, port: int, model_port: int | None) -> list[Process]:
     if model_port is not None:
         model = (sys.executable, "manage.py", "llm_server", "--port", str(model_port))
         table.insert(0, Process("model", model, rank=3, early=True))
+    if embeddings_port is not None:
+        embeddings = (sys.executable, "manage.py", "embedding_server", "--port", str(embeddings_port))
+        table.insert(0, Process("embeddings", embeddings, rank=3, early=True))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Help lines that are missing or that nobody has checked for long are found at start-up, not by a person in need."""
+"""What would fail people in need is found at start-up: help lines that are missing or old, an engine that cannot judge."""
 
 import datetime as dt
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from safety.engine.heads import HeadsError, heads
 from safety.resources import every_line
 
 
@@ -40,4 +41,39 @@ def help_lines_are_there_and_fresh(app_configs: Any, **kwargs: Any) -> list[Chec
                 id="safety.W001",
             )
         )
+    return found
+
+
+@register
+def messages_can_be_understood(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The engine's second stage: a server of embeddings, and heads that were trained for its model."""
+    found: list[CheckMessage] = []
+    if settings.PRODUCTION and not settings.EMBEDDINGS_BASE_URL:
+        found.append(
+            Error(
+                "The safety engine has no embedding server: it would judge by words alone.",
+                hint="Run manage.py embedding_server and set EMBEDDINGS_BASE_URL to its address.",
+                id="safety.E003",
+            )
+        )
+    try:
+        trained_for = heads().model
+    except (HeadsError, LookupError, TypeError) as error:
+        if settings.PRODUCTION:
+            found.append(
+                Error(
+                    f"The safety engine's heads cannot be used: {error}",
+                    hint="Restore safety/engine/model/, or train them anew with manage.py train_engine.",
+                    id="safety.E005",
+                )
+            )
+    else:
+        if trained_for != settings.EMBEDDINGS_MODEL:
+            found.append(
+                Error(
+                    f"The safety engine's heads were trained for the embedding model {trained_for!r}.",
+                    hint="Set EMBEDDINGS_MODEL to it, or train heads for yours with manage.py train_engine.",
+                    id="safety.E004",
+                )
+            )
     return found

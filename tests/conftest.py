@@ -1,12 +1,41 @@
 """Fixtures of the whole suite."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from django.core.cache import cache
 
 from accounts import keyring, ratelimit
+from safety.engine import client
+from tests import embeddings
 from tests.cast import adult, elder, guardian, minor, moderator, outsider, supervisor
 
 __all__ = ["adult", "elder", "guardian", "minor", "moderator", "outsider", "supervisor"]
+
+
+# Fixtures whose tests end up asking the embedding server: sites, and those that name it.
+_ASKING = frozenset({"_model", "embedding_server"})
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The server loads while the first tests run."""
+    wanted = any(not _ASKING.isdisjoint(getattr(item, "fixturenames", ())) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        embeddings.server.begin()
+
+
+def pytest_unconfigure() -> None:
+    embeddings.server.stop()
+
+
+@pytest.fixture
+def embedding_server(settings: Any) -> Iterator[str]:
+    """The real server, also for the code in this process; without this fixture it sees none."""
+    settings.EMBEDDINGS_BASE_URL = embeddings.server.url
+    settings.EMBEDDINGS_DEADLINE = 10.0  # other work of the machine must not decide what a test finds
+    yield settings.EMBEDDINGS_BASE_URL
+    client._breakers.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -30,6 +30,7 @@ from django.utils import timezone
 from accounts.models import User
 from companion import access, turns
 from companion.models import Conversation
+from tests import embeddings
 from tests.cast import PASSWORD
 from tests.fake_llm import FakeLLM
 
@@ -59,6 +60,8 @@ class Site:
             "SOCKET_IDLE_CHECK_SECONDS": "1",
             "LLM_FIRST_TOKEN_TIMEOUT": "1.5",
             "LLM_IDLE_TIMEOUT": "1.5",
+            "EMBEDDINGS_BASE_URL": embeddings.server.url,
+            "EMBEDDINGS_DEADLINE": "10",  # other work of the machine must not decide what a test finds
             **environment,
         }
         self._process: subprocess.Popen[bytes] | None = None

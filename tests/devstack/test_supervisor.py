@@ -156,11 +156,15 @@ def test_a_free_port_is_accepted_and_a_busy_one_is_not() -> None:
             check_port(port)
 
 
-def test_the_model_runs_only_when_no_other_model_is_named() -> None:
-    assert "model" in {process.name for process in process_table(port=8000, model_port=9000)}
-    assert "model" not in {process.name for process in process_table(port=8000, model_port=None)}
+def names(model_port: int | None, embeddings_port: int | None) -> list[str]:
+    table = process_table(port=8000, model_port=model_port, embeddings_port=embeddings_port)
+    return [process.name for process in sorted(table, key=lambda process: process.rank)]
 
 
-def test_the_stop_goes_from_the_web_process_over_the_workers_to_the_model() -> None:
-    table = sorted(process_table(port=8000, model_port=9000), key=lambda process: process.rank)
-    assert [process.name for process in table] == ["web", "beat", "worker", "alerts", "model"]
+def test_model_and_embeddings_run_only_when_no_other_server_is_named() -> None:
+    assert "model" in names(9000, None) and "embeddings" not in names(9000, None)
+    assert "embeddings" in names(None, 9001) and "model" not in names(None, 9001)
+
+
+def test_the_stop_goes_from_the_web_process_over_the_workers_to_the_models() -> None:
+    assert names(9000, 9001) == ["web", "beat", "worker", "alerts", "embeddings", "model"]
