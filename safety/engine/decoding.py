@@ -77,7 +77,7 @@ def _text(raw: bytes) -> str | None:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    wordy = sum(1 for char in text if char.isalpha() or char == " ")
+    wordy = sum(1 for char in text if char.isalnum() or char in " =+/")
     return text if text and text.isprintable() and wordy >= 0.7 * len(text) else None
 
 

@@ -10,6 +10,7 @@ the writing itself shows that somebody is hiding something.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -21,12 +22,13 @@ from safety.engine.matching import stretches
 from safety.engine.normalise import Folded, is_han, normalise
 from safety.engine.patterns import CLAUSE_END, parse
 from safety.engine.rules import rules_of
-from safety.engine.sounds import Heard, Sounds, chinese_words
+from safety.engine.sounds import Heard, Sounds, chinese_words, weighty
 
 MOST: Final = 6  # readings of one text
 _LONGEST: Final = 2_000  # folded characters that are read in other ways
 _SENTENCE: Final = 3  # syllables of a message in pinyin that make it one
-_NEAR: Final = 4  # sounds in a row before sounds that are only near count
+_LEAD: Final = {"wo": "我", "bu": "不", "xiang": "想", "yao": "要", "zhen": "真", "hao": "好", "qu": "去"}
+_NEAR: Final = 5  # sounds in a row before sounds that are only near count
 _CHANCE: Final = 2  # as many sounds in a row may be alike by chance
 _HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff"
 _ENDS: Final = re.escape("".join(sorted(CLAUSE_END)))
@@ -89,7 +91,8 @@ class Reading:
         """Whether a match counts for what it is worth, without a second sign."""
         if not self.ambiguous:
             return True
-        return any(start <= place <= end - 1 for place in self.shown)
+        sounds = end - start > _CHANCE
+        return sounds and any(start <= place <= end - 1 for place in self.shown)
 
 
 def readings(text: str, folded: Folded | None = None) -> list[Reading]:
@@ -219,22 +222,20 @@ def _heard(folded: Folded) -> Reading | None:
     heard = False
     for hit in found:
         written = [unit.char if not unit.pinyin else "" for unit in units[hit.start : hit.end]]
-        if "".join(written) in hit.words:
-            continue
         word = _closest(hit, written)
         places = [hit.start + at for at, char in enumerate(word) if char != written[at]]
-        near = any(units[at].reading != sounds.reading(word[at - hit.start]) for at in places)
-        if near and hit.end - hit.start < _NEAR:
+        if places and not _plausible(units, places, word, hit, chars, sounds):
             continue
-        heavy = [at for at in places if units[at].symbol in sounds.heavy]
-        if not any(units[at].pinyin for at in places) and (not heavy or _ordinary(chars, heavy)):
+        places += _led_in(units, hit.start, chars)
+        if not places:
             continue
         chars[hit.start : hit.end] = word
+        for at in places:
+            if at < hit.start:
+                chars[at] = _LEAD[units[at].reading]
         changed.update(places)
         heard = True
-        mixed = any(written) and not all(written)  # one word in two scripts
-        if mixed or whole or hit.end - hit.start > _CHANCE:
-            shown.update(places)
+        shown.update(places)
     if not heard:
         return None
     if whole:
@@ -248,6 +249,31 @@ def _heard(folded: Folded) -> Reading | None:
         ambiguous=True,
         shown=frozenset(shown),
     )
+
+
+def _plausible(
+    units: list[_Unit], places: list[int], word: str, hit: Heard, chars: list[str], sounds: Sounds
+) -> bool:
+    """Whether what stands there is likely to mean the word that it sounds like."""
+    length = hit.end - hit.start
+    if length < _NEAR and any(units[at].reading != sounds.reading(word[at - hit.start]) for at in places):
+        return False
+    if any(units[at].pinyin for at in places):
+        return True
+    ordinary = [_ordinary(chars, [at]) for at in places]
+    return (hit.weighty or length > _CHANCE) and not (all(ordinary) or (any(ordinary) and length <= _CHANCE))
+
+
+def _led_in(units: list[_Unit], start: int, chars: list[str]) -> list[int]:
+    """The places directly before a word of weight that sound like "I", "not" or "want"."""
+    found = []
+    for at in range(start - 1, max(-1, start - 4), -1):
+        lead = _LEAD.get(units[at].reading)
+        if lead is None:
+            break
+        if units[at].pinyin or (units[at].char != lead and not _ordinary(chars, [at])):
+            found.append(at)
+    return found
 
 
 def _closest(hit: Heard, written: list[str]) -> str:
@@ -324,7 +350,12 @@ def _strings(patterns: Iterable[str]) -> set[str]:
 @cache
 def _sounds() -> Sounds:
     """Every Chinese word of the patterns about danger to a life."""
-    return Sounds(sorted(chinese_words(_strings(_patterns(("crisis",))))))
+    times = Counter(
+        word
+        for pattern in _patterns(("crisis",))
+        for word in filter(weighty, chinese_words(_strings([pattern])))
+    )
+    return Sounds(times)
 
 
 @cache

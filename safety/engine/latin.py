@@ -14,7 +14,32 @@ _LEET: Final = {
     "0": "o", "1": "il", "2": "z", "3": "e", "4": "a", "5": "s", "6": "gb", "7": "t", "8": "b", "9": "g",
     "@": "a", "$": "s", "!": "il", "|": "il", "+": "t", "€": "e", "£": "l", "(": "c", "<": "c", "#": "h", "¡": "i",
 }  # fmt: skip
-_SOUNDS: Final = {"1": "i", "2": "to", "4": "for", "u": "you", "r": "are"}  # beside a word in leet
+_SOUNDS: Final = {
+    "1": "i",
+    "!": "i",
+    "|": "i",
+    "2": "to",
+    "4": "for",
+    "u": "you",
+    "r": "are",
+}  # beside a word in leet
+_GRAVE: Final = frozenset(
+    [
+        "die",
+        "died",
+        "dying",
+        "dead",
+        "kill",
+        "killing",
+        "killed",
+        "suicide",
+        "suicidal",
+        "hurt",
+        "hang",
+        "kms",
+        "myself",
+    ]
+)
 _TOKEN: Final = re.compile(r"\S+")
 _EDGES: Final = re.compile(r"^[\"'“”‘’.,;:?*_~()\[\]]*(.*?)[\"'“”‘’.,;:?*_~()\[\]]*$", re.DOTALL)
 _SPELLED: Final = re.compile(r"[a-z](?:[^a-z0-9\s]{1,2}[a-z])+")
@@ -26,8 +51,10 @@ _SHORT_MISTAKES: Final = frozenset(
     {"filling", "billing", "milling", "willing", "skilling", "chilling", "kissing"}
 )
 _MOST_VARIANTS: Final = 16
-_LONGEST_WORD: Final = 24
+_LONGEST_WORD: Final = 64
 _LETTERS_APART: Final = 3
+_RUN: Final = 9  # letters of words run together
+_LONGEST_KNOWN: Final = 10
 
 
 class Repaired(NamedTuple):
@@ -63,11 +90,11 @@ class Words:
         kind = found[0][0]
         if any(kind == "leet" for kind, *_ in found):
             taken = {start for _, start, _, _ in found}
-            found += [
-                ("leet", token.start, token.end, _SOUNDS[token.text])
-                for token in tokens
-                if token.text in _SOUNDS and token.start not in taken
-            ]
+            for token in tokens:
+                if token.start not in taken and (
+                    word := _SOUNDS.get(token.text) or self._figures(token.text)
+                ):
+                    found.append(("leet", token.start, token.end, word))
         plain: list[str] = []
         offsets: list[int] = []
         changed: set[int] = set()
@@ -84,6 +111,13 @@ class Words:
         plain += text[at:]
         offsets += range(at, len(text))
         return Repaired(kind, "".join(plain), tuple(offsets), frozenset(changed))
+
+    def _figures(self, token: str) -> str | None:
+        """A word written without a letter ("70" for "to")."""
+        if token.isalpha() or not all(char in _LEET for char in token):
+            return None
+        choices = itertools.islice(itertools.product(*(_LEET[char] for char in token)), _MOST_VARIANTS)
+        return next((word for word in map("".join, choices) if word in self._known), None)
 
     def _found(self, tokens: list[_Token]) -> Iterator[tuple[str, int, int, str]]:
         """(kind, start, end, word) of every word that can be put right."""
@@ -117,7 +151,7 @@ class Words:
         joined = "".join(each.text for each in letters)
         if len(letters) < _LETTERS_APART or not joined.isalpha() or not self._inside(joined):
             return None
-        return "spelled", letters[0].start, letters[-1].end, joined
+        return "spelled", letters[0].start, letters[-1].end, self._apart(joined) or joined
 
     def _joined(self, tokens: list[_Token], at: int) -> int | None:
         """How many neighbours make one known word together ("sui cide")."""
@@ -139,7 +173,10 @@ class Words:
 
     def _one(self, token: str) -> tuple[str, str] | None:
         """(kind, word) for one token."""
+        token = token.replace("'", "").replace("’", "")
         if token.isalpha():
+            if len(token) >= _RUN and (words := self._apart(token)):
+                return "broken", words
             if _STRETCHED.search(token):
                 for times in (r"\1", r"\1\1"):
                     if (word := _STRETCHED.sub(times, token)) in self._known:
@@ -151,7 +188,9 @@ class Words:
             letters = "".join(char for char in token if char.isalpha())
             return ("spelled", letters) if len(letters) > 2 and self._inside(letters) else None
         parts = _DIVIDER.split(token)
-        if len(parts) > 2 and sum(1 for part in parts if part in self._known) * 2 > len(parts):
+        if len(parts) > 2 and sum(1 for part in parts if part in self._known or len(part) == 1) * 2 > len(
+            parts
+        ):
             return "broken", " ".join(parts)
         apart = "".join(char for char in token if char.isalpha())
         if apart in self._known and len(apart) > 3 and not any(char.isdigit() for char in token):
@@ -167,11 +206,27 @@ class Words:
             return self._masked(token)
         return None
 
+    def _apart(self, letters: str) -> str | None:
+        """Words run together, if known words fill the whole; the fewest."""
+        best: list[tuple[str, ...] | None] = [()]
+        for end in range(1, len(letters) + 1):
+            found: tuple[str, ...] | None = None
+            for start in range(max(0, end - _LONGEST_KNOWN), end):
+                before, word = best[start], letters[start:end]
+                if before is None or (word not in self._known and word not in ("i", "a")):
+                    continue
+                if found is None or len(before) + 1 < len(found):
+                    found = (*before, word)
+            best.append(found)
+        words = best[-1]
+        return " ".join(words) if words and (len(words) > 2 or not _GRAVE.isdisjoint(words)) else None
+
     def _masked(self, token: str) -> tuple[str, str] | None:
         shape = re.compile("".join(char if "a" <= char <= "z" else "." for char in token))
         letters = sum(1 for char in token if "a" <= char <= "z")
         fits = [word for word in self._by_length.get(len(token), ()) if shape.fullmatch(word)]
-        return ("masked", fits[0]) if letters > 1 and len(token) > 3 and fits else None
+        fits = [word for word in fits if word in _GRAVE] or (fits if len(token) > 3 else [])
+        return ("masked", fits[0]) if letters > 1 and fits else None
 
     def _mistake(self, token: str) -> tuple[str, str] | None:
         if len(token) < 5 or token in _SHORT_MISTAKES:
@@ -191,7 +246,7 @@ def _small(char: str) -> str:
 def _stripped(match: re.Match[str]) -> _Token:
     inner = _EDGES.match(match[0])
     begin, end = inner.span(1) if inner else (0, len(match[0]))
-    while end > begin and match[0][end - 1] == "!":
+    while end > begin + 1 and match[0][end - 1] == "!":
         end -= 1
     return _Token(match[0][begin:end], match.start() + begin, match.start() + end)
 

@@ -24,7 +24,9 @@ DATA: Final = Path(__file__).parent / "data"
 _ORNAMENT: Final = frozenset("-_.*·•~|/\\+^=#`'<>")
 _JOINING: Final = frozenset("*^`'")  # between Latin letters these hide a word ("f*ck") rather than divide two
 _APOSTROPHES: Final = frozenset("'`‘’ʼ´")
-_SPELLED: Final = re.compile(r"(?<![A-Za-z])[A-Za-z](?:[ .*·_~-][A-Za-z])+(?![A-Za-z])")
+_SPELLED: Final = re.compile(  # one letter, a sign, one letter, the same sign …
+    r"(?<![^\s.,!?])[A-Za-z]([^\S\n]|[.*·_~-])[A-Za-z](?:\1(?:['’]\1)?[A-Za-z])*(?![.*·_~-]?[^\s.,!?;:…\"')”’*_~-])"
+)
 _SPELLED_LETTERS: Final = 5  # fewer are initials
 
 
@@ -140,7 +142,7 @@ def normalise(text: str) -> Folded:
     if sum(match.end() - match.start() + 1 for match in spelled) < 2 * _SPELLED_LETTERS:
         folder.feed(text)
         return Folded("".join(folder.text), tuple(folder.offsets))
-    dropped = {index for match in spelled for index in range(match.start() + 1, match.end(), 2)}
+    dropped = {at for match in spelled for at in range(*match.span()) if not text[at].isalpha()}
     kept = [index for index in range(len(text)) if index not in dropped]
     folder.feed("".join(text[index] for index in kept))
     return Folded("".join(folder.text), tuple(kept[offset] for offset in folder.offsets))

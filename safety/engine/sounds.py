@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -58,13 +58,15 @@ class Heard(NamedTuple):
 
     start: int
     end: int
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # the more common ones first
+    weighty: bool  # with a character that carries weight
 
 
 class Sounds:
     """The sounds of a language's characters, and of the words to listen for."""
 
-    def __init__(self, words: Iterable[str]) -> None:
+    def __init__(self, words: Mapping[str, int]) -> None:
+        """`words`: what to listen for, with how often the lexicon says it."""
         readings = _read_table()
         self.syllables: Final = frozenset(reading for reading in readings.values() if reading.isalpha())
         near = sorted({_near(syllable) for syllable in self.syllables})
@@ -79,15 +81,14 @@ class Sounds:
         self.heavy: Final = frozenset(self.of(_HEAVY))
         spoken: dict[str, list[str]] = {}
         usual: dict[str, Counter[str]] = {}
-        for word in words:
+        for word, times in sorted(words.items(), key=lambda each: (-each[1], each[0])):
             spoken.setdefault(self.of(word), []).append(word)
             for char in word:
-                usual.setdefault(readings.get(char, ""), Counter())[char] += 1
-        self._words: Final = [tuple(dict.fromkeys(same)) for same in spoken.values()]
+                usual.setdefault(readings.get(char, ""), Counter())[char] += times
+        self._words: Final = [tuple(same) for same in spoken.values()]
         self._usual: Final = {sound: chars.most_common(1)[0][0] for sound, chars in usual.items()}
-        self._automaton: Final = ahocorasick_rs.AhoCorasick(
-            list(spoken), matchkind=ahocorasick_rs.MatchKind.LeftmostLongest
-        )
+        self._weights: Final = [any(char in _HEAVY for char in same[0]) for same in self._words]
+        self._automaton: Final = ahocorasick_rs.AhoCorasick(list(spoken))
 
     def of(self, text: str) -> str:
         """The text with a symbol for each Chinese character. Same length."""
@@ -105,11 +106,17 @@ class Sounds:
         return self._usual.get(syllable, "〇")
 
     def hear(self, symbols: str) -> list[Heard]:
-        """The words to listen for, the longest first of those that begin at the same place."""
-        return [
-            Heard(start, end, self._words[number])
-            for number, start, end in self._automaton.find_matches_as_indexes(symbols)
-        ]
+        """The words to listen for, none over another: first those with weight, then the longest."""
+        found = self._automaton.find_matches_as_indexes(symbols, overlapping=True)
+        if len(found) > 1:
+            found.sort(key=lambda hit: (not self._weights[hit[0]], hit[1] - hit[2], hit[1]))
+        taken: set[int] = set()
+        heard = []
+        for number, start, end in found:
+            if taken.isdisjoint(range(start, end)):
+                taken.update(range(start, end))
+                heard.append(Heard(start, end, self._words[number], self._weights[number]))
+        return sorted(heard)
 
     def everyday(self, known: Iterable[str]) -> frozenset[str]:
         """Words of two or three characters with a sound that carries weight, out of those known and pypinyin's and
@@ -142,3 +149,8 @@ class Sounds:
 def chinese_words(strings: Iterable[str]) -> list[str]:
     """The strings that are words of at least two Chinese characters."""
     return [string for string in strings if len(string) > 1 and all(map(is_han, string))]
+
+
+def weighty(word: str) -> bool:
+    """Whether a word is worth listening for: long enough to be no accident, or with a character that carries weight."""
+    return len(word) > 2 or any(char in _HEAVY for char in word)
