@@ -28,6 +28,8 @@ MOST: Final = 6  # readings of one text
 _LONGEST: Final = 2_000  # folded characters that are read in other ways
 _SENTENCE: Final = 3  # syllables of a message in pinyin that make it one
 _LEAD: Final = {"wo": "我", "bu": "不", "xiang": "想", "yao": "要", "zhen": "真", "hao": "好", "qu": "去"}
+_CERTAIN: Final = 4  # sounds in a row that are no accident
+_WISH: Final = frozenset("想不活")
 _NEAR: Final = 5  # sounds in a row before sounds that are only near count
 _CHANCE: Final = 2  # as many sounds in a row may be alike by chance
 _HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff"
@@ -76,7 +78,7 @@ class Reading:
     # Places that differ from the folded text (n - 0.5: something was left out before n). None: all of them.
     changed: frozenset[float] | None = None
     ambiguous: bool = False
-    shown: frozenset[float] = frozenset()  # changed places where the writing itself shows a disguise
+    shown: frozenset[float] = frozenset()  # changed places in a stretch too long to sound alike by chance
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The half-open range of the original that text[start:end] was read from."""
@@ -88,11 +90,16 @@ class Reading:
         return self.changed is None or any(start <= place <= end - 1 for place in self.changed)
 
     def decides(self, start: int, end: int) -> bool:
-        """Whether a match counts for what it is worth, without a second sign."""
+        """Whether a match counts for what it is worth, without a second sign.
+
+        A reading by sound does when the disguise is plain: four sounds in a row, or fewer beside the wish itself.
+        """
         if not self.ambiguous:
             return True
-        sounds = end - start > _CHANCE
-        return sounds and any(start <= place <= end - 1 for place in self.shown)
+        if end - start <= _CHANCE or not any(start <= place <= end - 1 for place in self.changed or ()):
+            return False
+        certain = any(start <= place <= end - 1 for place in self.shown)
+        return certain or not _WISH.isdisjoint(self.text[start:end])
 
 
 def readings(text: str, folded: Folded | None = None) -> list[Reading]:
@@ -235,7 +242,8 @@ def _heard(folded: Folded) -> Reading | None:
                 chars[at] = _LEAD[units[at].reading]
         changed.update(places)
         heard = True
-        shown.update(places)
+        if hit.end - min(hit.start, *places) >= _CERTAIN or whole:
+            shown.update(places)
     if not heard:
         return None
     if whole:

@@ -29,7 +29,7 @@ VERSION: Final = "rules-2026.11.1"
 _AMBIGUOUS: Final = 0.45  # the most that an ambiguous reading is worth by itself
 _DISTRESS: Final = frozenset({"crisis", "extreme_emotion", "abuse"})
 _PLAIN_ONLY: Final = frozenset({"exit", "pii", "identity"})  # said openly or not at all
-_REVERSED: Final = 3  # shorter words are words both ways
+_REVERSED: Final = 4  # shorter words, in a longer text, are words both ways
 _PARTICLES: Final = frozenset("啊吧啦了哦喔呢哈呀嘛哟咯噢~～ ")
 _FILLERS: Final = frozenset(" ,.!?;:。、;…~\n")
 _LEAD: Final = re.compile(  # "okay then, …"
@@ -98,7 +98,7 @@ class Lexicon:
             for rule, level, score, guard, start, end in self._found(reading.text):
                 if rule.task in _PLAIN_ONLY or not reading.touches(start, end):
                     continue
-                if reading.kind != "reversed" or end - start >= _REVERSED:
+                if reading.kind != "reversed" or end - start >= min(_REVERSED, len(reading.text) / 2):
                     yield reading, rule, level, score, guard, start, end
 
     def _found(self, text: str) -> Iterator[tuple[Rule, int, float, str, int, int]]:
