@@ -5,10 +5,11 @@ Messages come from an iterator and verdicts leave by one; only a batch of them i
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from django.conf import settings
@@ -16,9 +17,6 @@ from django.conf import settings
 from safety.engine import Turn, Verdict, assess, client, wanted
 from safety.engine.heads import Array, HeadsError, heads
 from safety.engine.scores import Meaning, from_vectors, readable
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 ROWS: Final = 256  # messages of a batch
 _AT_ONCE: Final = 32  # texts the encoder takes together
@@ -66,9 +64,13 @@ class ByServer:
 
 
 class InProcess:
-    """From the encoder in this process, which takes some seconds and half a gigabyte to load."""
+    """From the encoder in this process, which takes some seconds and half a gigabyte to load: at the first text."""
 
-    def __init__(self) -> None:
+    async def embed(self, texts: list[str]) -> Array:
+        return self._encoder(texts)
+
+    @cached_property
+    def _encoder(self) -> Callable[[list[str]], Array]:
         os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
         try:
             # Only here: no process of the service may load torch.
@@ -80,15 +82,11 @@ class InProcess:
                 "or ask for --rules-only."
             ) from error
         try:
-            self._model: SentenceTransformer = encoder.load()
+            return partial(encoder.embed, encoder.load())
         except (CheckpointError, OSError) as error:
             raise NotUnderstood(
                 f"The encoder cannot be loaded: {error} Set EMBEDDINGS_BASE_URL or ask for --rules-only."
             ) from error
-        self._embed = encoder.embed
-
-    async def embed(self, texts: list[str]) -> Array:
-        return self._embed(self._model, texts)
 
 
 def embedder() -> Embedder:

@@ -43,6 +43,7 @@ TITLES: Final = {
     "reply_safety": "Unsafe replies",
     "over_refusal": "Harmless messages",
 }
+_NAMES: Final = {"corpus": "Own", "project-written": "Small hand-written sets"}
 _WORST: Final = 20  # families named in "what fails"
 _FEW: Final = 4  # lines of a family; with fewer it is not called bad
 _POOR: Final = 0.6  # recall below which a group is named in "what fails"
@@ -64,10 +65,11 @@ other sets ([data-register.md](data-register.md)).
   that were judged as labelled.
 - **Rules only** is the engine without its embeddings, as it runs when their server is late or down. **List of words** is
   what a plain list of crisis words would do; it is here so that nobody is content with it.
-- "Own" lines were written for this project with the help of a language model. They are in families (subjects and ways of
-  saying), and the families here were kept out of the training whole; all the same they come from the same hands as the lines
-  trained on, so figures from other hands are the ones to believe. Labels were read twice, by no clinician.
-- Public sets marked † belong to a source of which other messages were trained on.
+- "Own" lines were written for this project with the help of a language model, in families (subjects and ways of saying).
+  Where a subject has many families, the ones here were kept out of the training whole; where it has few, groups of
+  neighbouring lines were. All the same they come from the same hands as the lines trained on, so figures from other hands
+  are the ones to believe. Labels were read twice, by no clinician.
+- Sets marked † belong to a source of which other messages were used for training.
 - A figure here is about messages, not about people. This is no diagnosis and no screening instrument; what the engine is
   for, and what it does at each level, is in [safety-policy.md](safety-policy.md).
 """
@@ -83,7 +85,7 @@ def document(
     head = _HEAD.format(
         rules=rules,
         heads=manifest["version"],
-        date=manifest["date"],
+        date=manifest["made_on"],
         model=manifest["embeddings"]["model"],
         rows=len(outcomes),
         own=own,
@@ -146,8 +148,10 @@ def _fails(outcomes: Sequence[Outcome], seen: frozenset[str]) -> str:
     )
     text = [
         "### Targets that were not reached\n\n" + ("\n".join(missed) or "None."),
-        f"### Sources of which less than {percent(_POOR)} % was found\n\n" + _listed(poor),
-        f"### Sources with more than {percent(_NOISY)} % false alarms\n\n" + _listed(noisy),
+        f"### Sources of which less than {percent(_POOR)} % was found (the worst {_WORST})\n\n"
+        + _listed(poor),
+        f"### Sources with more than {percent(_NOISY)} % false alarms (the worst {_WORST})\n\n"
+        + _listed(noisy),
         f"### Own families of which less than {percent(_POOR)} % was found (the worst {_WORST})\n\n"
         + _listed(worst),
         f"### Own families with more than {percent(_NOISY)} % false alarms (the worst {_WORST})\n\n"
@@ -261,7 +265,8 @@ def _families(outcomes: Sequence[Outcome]) -> str:
         for name, g in groups.items()
     ]
     return _section(
-        "Own families that were kept out of the training",
+        "Own families",
+        "Only the lines that were kept out of the training; a family with few of them here has its other lines there.",
         table(("Task", "Language", "Family", "Found", "Rules only", "False alarms", "Rules only"), cells),
     )
 
@@ -307,7 +312,8 @@ def _language(outcome: Outcome) -> str:
 
 def _source(outcome: Outcome, seen: frozenset[str]) -> str:
     source = outcome.row.source
-    return "Own" if source == "corpus" else source + (" †" if source in seen else "")
+    name = _NAMES.get(source, source.replace("label by this project", "labels anew"))
+    return name + (" †" if source in seen and source != "corpus" else "")
 
 
 def _family(outcome: Outcome) -> str:

@@ -103,16 +103,15 @@ async def _assess(source: IO[bytes], target: IO[str], embeddings: Embedder | Non
 
 
 def line(message: Message, verdict: Verdict) -> str:
-    """One line of the output, with a score for every task of the side that was assessed."""
-    known = dict.fromkeys(USER_TASKS if message.author == "user" else AI_TASKS, 0.0)
-    known |= {task: score for task, score in verdict.scores.items() if task in (*USER_TASKS, *AI_TASKS)}
+    """One line of the output: every task for a reply, those on people's messages for a message."""
+    tasks = USER_TASKS if message.author == "user" else (*USER_TASKS, *AI_TASKS)
     return json.dumps(
         {
             "id": message.id,
             "level": verdict.level,
             "action": verdict.action,
             # Downwards, so that what is short of the decision stays so.
-            "scores": {task: math.floor(score * 10_000) / 10_000 for task, score in known.items()},
+            "scores": {task: math.floor(verdict.scores.get(task, 0.0) * 10_000) / 10_000 for task in tasks},
             "signals": list(verdict.reasons),
         }
     )
