@@ -30,6 +30,7 @@ _SENTENCE: Final = 3  # syllables of a message in pinyin that make it one
 _LEAD: Final = {"wo": "我", "bu": "不", "xiang": "想", "yao": "要", "zhen": "真", "hao": "好", "qu": "去"}
 _CERTAIN: Final = 4  # sounds in a row that are no accident
 _WISH: Final = frozenset("想不活")
+_PARTICLES: Final = frozenset("的得地了着")  # mixed up by everybody
 _NEAR: Final = 5  # sounds in a row before sounds that are only near count
 _CHANCE: Final = 2  # as many sounds in a row may be alike by chance
 _HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff"
@@ -89,17 +90,19 @@ class Reading:
         """Whether a match is there only because of this reading."""
         return self.changed is None or any(start <= place <= end - 1 for place in self.changed)
 
-    def decides(self, start: int, end: int) -> bool:
+    def decides(self, start: int, end: int, *, grave: bool = False) -> bool:
         """Whether a match counts for what it is worth, without a second sign.
 
-        A reading by sound does when the disguise is plain: four sounds in a row, or fewer beside the wish itself.
+        A reading by sound does when the disguise is plain: four sounds in a row, or fewer beside the wish itself, or
+        beside the person in words of intent (`grave`).
         """
         if not self.ambiguous:
             return True
         if end - start <= _CHANCE or not any(start <= place <= end - 1 for place in self.changed or ()):
             return False
         certain = any(start <= place <= end - 1 for place in self.shown)
-        return certain or not _WISH.isdisjoint(self.text[start:end])
+        said = self.text[start:end]
+        return certain or not _WISH.isdisjoint(said) or (grave and "我" in said)
 
 
 def readings(text: str, folded: Folded | None = None) -> list[Reading]:
@@ -268,6 +271,10 @@ def _plausible(
         return False
     if any(units[at].pinyin for at in places):
         return True
+    if all(chars[at] in _PARTICLES for at in places):
+        return False
+    if length >= _NEAR:
+        return True
     ordinary = [_ordinary(chars, [at]) for at in places]
     return (hit.weighty or length > _CHANCE) and not (all(ordinary) or (any(ordinary) and length <= _CHANCE))
 
@@ -376,7 +383,7 @@ def _words() -> Words:
 @cache
 def _ordinary_words() -> frozenset[str]:
     """Everyday words that sound like a word of the lexicon."""
-    others = {rule.task for rule in rules_of("user")}
+    others = {rule.task for rule in rules_of("user") if rule.task != "crisis"}
     return _sounds().everyday(chinese_words(_strings(_patterns(tuple(others)))))
 
 

@@ -78,7 +78,7 @@ class Lexicon:
             _keep(best, Signal(rule, level, score, guard, *folded.span(start, end)))
         second = any(signal.rule.task in _DISTRESS and signal.level for signal in best.values())
         for reading, rule, level, score, guard, start, end in self._disguised_in(text, folded):
-            if not second and not reading.decides(start, end):
+            if not second and not reading.decides(start, end, grave=rule.level > 2):
                 level, score = min(level, 1), min(score, _AMBIGUOUS)
             _keep(best, Signal(rule, level, score, guard, *reading.span(start, end), via=reading.kind))
         return sorted(best.values(), key=lambda s: (-s.level, -s.score, s.rule.id))
