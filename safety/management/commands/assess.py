@@ -68,6 +68,8 @@ class Command(BaseCommand):
         path = Path(name).resolve()
         if name == "-":
             yield cast(IO[str], self.stdout)
+        elif not path.parent.is_dir():
+            raise CommandError(f"{path.parent} is not a folder.")
         elif path.exists() and not path.is_file():
             with path.open("w", encoding="utf-8") as file:
                 yield file
