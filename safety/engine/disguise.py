@@ -29,11 +29,12 @@ _LONGEST: Final = 2_000  # folded characters that are read in other ways
 _SENTENCE: Final = 3  # syllables of a message in pinyin that make it one
 _LEAD: Final = {"wo": "我", "bu": "不", "xiang": "想", "yao": "要", "zhen": "真", "hao": "好", "qu": "去"}
 _CERTAIN: Final = 4  # sounds in a row that are no accident
-_WISH: Final = frozenset("想不活")
+_WISH: Final = frozenset("想不活赘脱")
 _PARTICLES: Final = frozenset("的得地了着")  # mixed up by everybody
 _NEAR: Final = 5  # sounds in a row before sounds that are only near count
 _CHANCE: Final = 2  # as many sounds in a row may be alike by chance
 _HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff"
+_ANY_HAN: Final = re.compile(f"[{_HAN}]")
 _ENDS: Final = re.escape("".join(sorted(CLAUSE_END)))
 _NOISE: Final = re.compile(
     rf"(?<=[{_HAN}])(?:[^{_HAN}{_ENDS}a-z0-9\"“”‘’「」『』《》]{{1,4}}|[a-z0-9])(?=[{_HAN}])"
@@ -122,7 +123,7 @@ def _all(text: str, folded: Folded) -> Iterator[Reading]:
     for plain, offsets in decoded(text):
         inner = normalise(plain)
         yield Reading("decoded", inner.text, tuple(offsets[place] for place in inner.offsets))
-    han = any(map(is_han, folded.text))
+    han = _ANY_HAN.search(folded.text) is not None
     latin = _LATIN.search(folded.text) is not None
     for reading in (
         _repaired(text) if not folded.text.isalpha() or latin else None,
@@ -309,7 +310,7 @@ def _ordinary(chars: list[str], places: list[int]) -> bool:
 def _units(folded: Folded, sounds: Sounds) -> tuple[list[_Unit], bool]:
     """The sounds of a text, and whether all of it is pinyin. No units: there is nothing to hear."""
     text = folded.text
-    chinese = any(map(is_han, text))
+    chinese = _ANY_HAN.search(text) is not None
     if not chinese and not _mostly_pinyin(text, sounds):
         return [], False
     units: list[_Unit] = []
@@ -383,8 +384,8 @@ def _words() -> Words:
 @cache
 def _ordinary_words() -> frozenset[str]:
     """Everyday words that sound like a word of the lexicon."""
-    others = {rule.task for rule in rules_of("user") if rule.task != "crisis"}
-    return _sounds().everyday(chinese_words(_strings(_patterns(tuple(others)))))
+    others = [pattern for rule in rules_of("user") if rule.task != "crisis" for pattern in rule.patterns]
+    return _sounds().everyday(word for pattern in others for word in re.findall(rf"[{_HAN}]{{2,3}}", pattern))
 
 
 def warm_up() -> None:

@@ -41,7 +41,7 @@ _GRAVE: Final = frozenset(
     ]
 )
 _TOKEN: Final = re.compile(r"\S+")
-_EDGES: Final = re.compile(r"^[\"'“”‘’.,;:?*_~()\[\]]*(.*?)[\"'“”‘’.,;:?*_~()\[\]]*$", re.DOTALL)
+_EDGES: Final = "\"'“”‘’.,;:?*_~()[]"
 _SPELLED: Final = re.compile(r"[a-z](?:[^a-z0-9\s]{1,2}[a-z])+")
 _DIVIDER: Final = re.compile(r"[._/|~,;:+=-]+")  # "i.want.to"
 _MASK: Final = re.compile(r"[a-z]+[*#_•·%xX]+[a-z]*|[a-z]*[*#_•%]+[a-z]+")
@@ -244,11 +244,13 @@ def _small(char: str) -> str:
 
 
 def _stripped(match: re.Match[str]) -> _Token:
-    inner = _EDGES.match(match[0])
-    begin, end = inner.span(1) if inner else (0, len(match[0]))
-    while end > begin + 1 and match[0][end - 1] == "!":
-        end -= 1
-    return _Token(match[0][begin:end], match.start() + begin, match.start() + end)
+    whole = match[0]
+    left = whole.lstrip(_EDGES)
+    inner = left.rstrip(_EDGES)
+    if len(inner) > 1:
+        inner = inner.rstrip("!") or "!"
+    start = match.start() + len(whole) - len(left)
+    return _Token(inner, start, start + len(inner))
 
 
 def _without_one(word: str) -> list[str]:

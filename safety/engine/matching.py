@@ -7,6 +7,7 @@ around them. The result is what the streaming Scanner finds (patterns.py), match
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import ahocorasick_rs
@@ -119,6 +120,7 @@ def _required(part: Part) -> frozenset[str] | None:
     )
 
 
+@lru_cache(maxsize=4096)  # words and their lists come again in many patterns
 def _strings(part: Part) -> _Strings:
     match part:
         case One(chars):

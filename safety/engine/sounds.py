@@ -26,8 +26,8 @@ _USUAL: Final = {  # pypinyin lists another reading first
 _HEAVY: Final = (
     "死杀活命割腕跳楼药遗书尽轻生刎葬骨灰血疼痛刀绝望崩溃解脱消失醒残伤吊炭碎"  # what a hidden word hides
 )
+_TAKEN: Final = "死杀活命割腕跳楼药遗尽轻生葬血疼痛绝望崩溃解脱消失醒残伤吊赘睡拖想"  # sounds that everyday words have too
 _NEAR: Final = (("zh", "z"), ("ch", "c"), ("sh", "s"))
-_SHORT: Final = 4
 _LONGEST_SYLLABLE: Final = 6
 
 
@@ -78,7 +78,6 @@ class Sounds:
             for char, reading in readings.items()
             if reading in self._symbols
         }
-        self.heavy: Final = frozenset(self.of(_HEAVY))
         spoken: dict[str, list[str]] = {}
         usual: dict[str, Counter[str]] = {}
         for word, times in sorted(words.items(), key=lambda each: (-each[1], each[0])):
@@ -119,16 +118,21 @@ class Sounds:
         return sorted(heard)
 
     def everyday(self, known: Iterable[str]) -> frozenset[str]:
-        """Words of two or three characters with a sound that carries weight, out of those known and pypinyin's and
-        OpenCC's lists of phrases.
+        """Words of two or three characters with the sound of a character that carries weight, out of those known and
+        pypinyin's and OpenCC's lists of phrases.
         """
-        listed = json.loads(package_file("pypinyin", "phrases_dict.json").read_text("utf-8"))
-        simple = package_file("opencc", "dictionary", "STPhrases.txt").read_text("utf-8").splitlines()
-        words = {*listed, *(line.partition("\t")[0] for line in simple), *known}
-        heard = {self.of(char) for same in self._words for word in same for char in word}
-        return frozenset(
-            word for word in words if 2 <= len(word) <= 3 and not heard.isdisjoint(self.of(word))
-        )
+        sounds = {self._readings[char] for char in _TAKEN}
+        like = "".join(char for char, reading in self._readings.items() if reading in sounds)
+        word = rf"(?=[\u4e00-\u9fff]{{0,2}}[{like}])[\u4e00-\u9fff]{{2,3}}"
+        short = re.compile(word)
+        words = {word for word in known if short.fullmatch(word)}
+        for package, parts, line in (
+            ("pypinyin", ("phrases_dict.json",), rf'"({word})": \['),
+            ("opencc", ("dictionary", "STPhrases.txt"), rf"(?m)^({word})\t"),
+        ):
+            text = package_file(package, *parts).read_text("utf-8")
+            words.update(match[1] for match in re.finditer(line, text))
+        return frozenset(words)
 
     @lru_cache(maxsize=4096)  # noqa: B019 - one instance for the life of the process
     def spelled(self, letters: str) -> tuple[str, ...]:

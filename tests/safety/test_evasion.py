@@ -5,6 +5,7 @@ A sentence counts as found when assess() says crisis at 0.5 or more, or level 2 
 
 import csv
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,30 +19,19 @@ CORPUS = Path(__file__).parents[2] / "safety" / "engine" / "corpus"
 SENTENCES = {
     language: (HERE / f"crisis_{language}.txt").read_text("utf-8").splitlines() for language in ("zh", "en")
 }
-HIGH = {"zero_width", "full_width", "spacing", "wide_spacing", "traditional"}
-FLOOR = {name: 0.95 for name in HIGH} | {
-    name: 0.8
-    for name in (
-        "homophone",
-        "pinyin",
-        "pinyin_joined",
-        "pinyin_tones",
-        "pinyin_mixed",
-        "leet",
-        "leet_heavy",
-        "look_alikes",
-        "look_alikes_greek",
-        "small_capitals",
-    )
-}
-GAPS = {
-    "run_together",
-    "components",
-}  # printed, without a floor: half the sentences are out of reach of rules
+FLOOR = dict.fromkeys(("zero_width", "full_width", "spacing", "wide_spacing", "traditional"), 0.95)
+FLOOR |= dict.fromkeys(("homophone", "pinyin", "pinyin_joined", "pinyin_tones", "pinyin_mixed"), 0.8)
+FLOOR |= dict.fromkeys(("leet", "leet_heavy", "look_alikes", "look_alikes_greek", "small_capitals"), 0.8)
+HARMLESS = {"negative", "benign", "benign_chat", "negative_ad"}
+OTHERS = 0.7  # the floor of all other tricks
 TRICKS = [
     *[("zh", name, trick) for name, trick in {**EVERY, **CHINESE}.items()],
     *[("en", name, trick) for name, trick in {**EVERY, **ENGLISH}.items()],
 ]
+
+
+def report(line: str) -> None:
+    sys.stdout.write(line + "\n")
 
 
 def alarmed(verdict: Verdict) -> bool:
@@ -53,7 +43,7 @@ def recall(name: str, language: str, trick: Trick) -> float:
     texts = [trick(sentence, chance) for sentence in SENTENCES[language]]
     missed = [text for text in texts if not alarmed(assess(text))]
     share = 1 - len(missed) / len(texts)
-    print(f"{language} {name:22} {share:4.0%} of {len(texts)}  {missed[:3]}")
+    report(f"{language} {name:22} {share:4.0%} of {len(texts)}  {missed[:3]}")
     return share
 
 
@@ -73,7 +63,7 @@ def test_the_sentences_are_found_as_they_are(language: str) -> None:
 )
 def test_a_disguised_sentence_is_found(language: str, name: str, trick: Trick) -> None:
     found = recall(name, language, trick)
-    assert name in GAPS or found >= FLOOR.get(name, 0.7)
+    assert found >= FLOOR.get(name, OTHERS)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -89,21 +79,25 @@ def test_a_sentence_over_several_messages_is_found(language: str, most: int) -> 
         if not any(map(alarmed, at)):
             missed.append([*before, last])
     share = 1 - len(missed) / len(SENTENCES[language])
-    print(f"{language} split over <= {most} {share:4.0%}  {missed[:4]}")
+    report(f"{language} split over <= {most} {share:4.0%}  {missed[:4]}")
     assert share >= 0.8
 
 
 def harmless() -> Iterator[tuple[str, str]]:
     """(language, text) of the harmless lines of the labelled corpus, told apart by nobody's words."""
     for path in sorted(CORPUS.glob("*.tsv")):
-        language = task = ""
+        language = ""
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
                 if row and row[0].startswith("## "):
-                    _, task, language, *_ = row[0].split(" ")
-                elif len(row) > 1 and row[0] in ("negative", "benign", "benign_chat", "negative_ad"):
-                    if ">>" not in row[1] and "crisis" not in "".join(row[2:]):
-                        yield language, row[1].rpartition(" || ")[2]
+                    _, _, language, *_ = row[0].split(" ")
+                elif (
+                    len(row) > 1
+                    and row[0] in HARMLESS
+                    and ">>" not in row[1]
+                    and "crisis" not in "".join(row[2:])
+                ):
+                    yield language, row[1].rpartition(" || ")[2]
 
 
 def test_harmless_lines_are_left_alone_whatever_they_wear() -> None:
@@ -122,7 +116,7 @@ def test_harmless_lines_are_left_alone_whatever_they_wear() -> None:
         if alarmed(assess(trick(text, chance))):
             flagged.append((name, text))
     wrong = 1 - len(plain) / len(lines)
-    print(f"harmless: {wrong:.2%} of {len(lines)} as they stand, {len(flagged) / dressed:.2%} dressed up")
-    print(*flagged[:20], sep="\n")
+    report(f"harmless: {wrong:.2%} of {len(lines)} as they stand, {len(flagged) / dressed:.2%} dressed up")
+    report("\n".join(f"  {name}: {text}" for name, text in flagged[:20]))
     assert wrong <= 0.01
     assert len(flagged) / dressed <= 0.01
