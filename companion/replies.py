@@ -1,4 +1,4 @@
-"""A reply as a job of the server: asked of the model, checked by the guard, shown in small batches, kept as shown.
+"""A reply as a job of the server: asked of the model, watched by the safety engine, shown in small batches, kept as shown.
 
 The placeholder row is committed before the model is asked. While the reply grows, a checkpoint each second saves what was
 shown and renews the lease; a process that dies leaves a partial reply that close_interrupted() marks as interrupted.
@@ -8,7 +8,7 @@ import asyncio
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -25,7 +25,9 @@ from companion.access import Actor
 from companion.events import frames_of
 from companion.llm import client
 from companion.models import Conversation, Message
-from safety.engine import StreamGuard
+from safety.engine.meaning import understand
+from safety.engine.scores import Scores
+from safety.engine.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Job:
     user_text: str
     reserved: int  # tokens
     reserved_at: dt.datetime
+    careful: bool = False  # somebody may be at risk: nothing is shown that the engine could not look at
 
 
 @dataclass(frozen=True)
@@ -78,15 +81,17 @@ class Reply:
     def __init__(self, job: Job, follow_up: FollowUp) -> None:
         self.job = job
         self._follow_up = follow_up
-        self.text = ""  # as let through by the guard
+        self.text = ""  # as let through by the watch
         self._unsent = ""  # the end of it that no page was given yet
         self._silenced = False
         self._sent_at = 0.0
         self._flush: asyncio.TimerHandle | None = None
-        self._guard = StreamGuard(
+        self._watch = Watch(
+            look=_look,
             age_band=job.actor.policy.engine_band,
             persona_relationship=job.relationship,
             user_text=job.user_text,
+            careful=job.careful,
         )
         self._usage = 0
         self._loop = asyncio.get_running_loop()
@@ -111,20 +116,7 @@ class Reply:
         checkpoint = asyncio.create_task(self._checkpoint())
         state, code = Message.State.COMPLETE, ""
         try:
-            # Closing the stream closes the connection, and with it the model's work.
-            async with aclosing(client.stream(self.job.prompt)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, str):
-                        self._show(self._guard.feed(piece))
-                        if self._guard.cut:
-                            break
-                    else:
-                        self._usage = (piece.prompt_tokens or 0) + (piece.completion_tokens or 0)
-                        code = "length" if piece.reason == "length" else ""
-            if not self._guard.cut:
-                self._show(self._guard.finish())
-            if self._guard.cut:
-                state, code = Message.State.CUT, self._guard.replacement_code
+            code = await self._stream()
         except asyncio.CancelledError:
             state = Message.State.STOPPED
         except client.ModelError as error:
@@ -134,7 +126,38 @@ class Reply:
             state, code = Message.State.INTERRUPTED, "model.fault"
         finally:
             checkpoint.cancel()
+        if self._watch.cut:
+            state, code = Message.State.CUT, self._watch.replacement_code
         await asyncio.shield(asyncio.ensure_future(self._finish(state, code)))
+
+    async def _stream(self) -> str:
+        """Show what the watch lets through while the model writes on; how the model ended."""
+        reader = asyncio.create_task(self._read())
+        try:
+            while text := await self._watch.next():
+                self._show(text)
+            return "" if self._watch.cut else await reader
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    async def _read(self) -> str:
+        """Give the watch what the model writes; "length" when it was not allowed to write more."""
+        code = ""
+        try:
+            # Closing the stream closes the connection, and with it the model's work.
+            async with aclosing(client.stream(self.job.prompt)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, str):
+                        if not self._watch.feed(piece):
+                            return ""
+                    else:
+                        self._usage = (piece.prompt_tokens or 0) + (piece.completion_tokens or 0)
+                        code = "length" if piece.reason == "length" else ""
+            self._watch.finish()
+            return code
+        finally:
+            self._watch.end()
 
     def _show(self, text: str) -> None:
         if not text or self._silenced:
@@ -201,7 +224,7 @@ class Reply:
         try:
             while True:
                 try:
-                    return await offload.run(_commit, job, self.shown, state, code, self._guard.reasons, used)
+                    return await offload.run(_commit, job, self.shown, state, code, self._watch.reasons, used)
                 except Error as error:
                     log.warning("reply not committed: %s", type(error).__name__)
                     if self._loop.time() > patience:
@@ -304,6 +327,12 @@ def _interrupt(reply: Message, user_id: uuid.UUID, now: dt.datetime) -> int:
         event = NewEvent("reply.finished", reply.conversation.public_id, reply.public_id)
         realtime.emit(user_id, event)
     return changed
+
+
+async def _look(texts: Sequence[str]) -> list[Scores] | None:
+    """What the heads say of the texts, or None when they are late or down."""
+    meaning = await understand(texts, deadline=settings.EMBEDDINGS_DEADLINE)
+    return None if meaning is None else [meaning.of(text) for text in texts]
 
 
 def _save_progress(job: Job, text: str) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -66,7 +66,7 @@ class Desk:
         self.page = Page(self.actor, self.conversation)
 
     async def say(self, text: str) -> turns.Outcome:
-        return await offload.run(turns.say, self.actor, self.conversation, text, uuid.uuid4())
+        return await offload.run(by_rules, self.actor, self.conversation, text, uuid.uuid4())
 
     async def begin(self, outcome: turns.Outcome) -> None:
         await replies.begin(self.conversation, outcome, turns.follow_up)
@@ -80,6 +80,11 @@ class Desk:
 
     async def quiet(self) -> None:
         await until(lambda: replies.current(self.conversation) is None)
+
+
+def by_rules(actor: Actor, conversation: uuid.UUID, text: str, client_id: uuid.UUID | None) -> turns.Outcome:
+    """Both database steps of a message, without its meaning."""
+    return turns.say(actor, turns.hear(actor, conversation, text), client_id)
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -139,7 +144,11 @@ async def test_leaving_without_script_silences_the_reply_at_once_and_keeps_what_
     assert (message.state, message.open(desk.actor.user_id)) == ("stopped", shown)
 
 
-async def test_a_crisis_in_one_tab_does_not_silence_the_reply_asked_for_in_another(desk, model):
+async def test_a_crisis_in_one_tab_does_not_silence_the_reply_asked_for_in_another(desk, model, monkeypatch):
+    async def harmless(texts: Sequence[str]) -> list[dict[str, float]]:
+        return [{} for _ in texts]
+
+    monkeypatch.setattr(replies, "_look", harmless)  # at risk, nothing would be shown that was not looked at
     crisis = await desk.say("我不想活了，今晚就结束自己")
     model.script(reply=SLOW, gap=0.01)
     await desk.streaming("今天天气怎么样")
@@ -198,9 +207,9 @@ async def test_tokens_of_an_ordinary_turn_are_those_that_were_used(desk, model):
 
 async def test_a_message_sent_again_after_leaving_is_answered_with_its_own_frame(desk):
     client_id = uuid.uuid4()
-    first = await offload.run(turns.say, desk.actor, desk.conversation, "退出", client_id)
+    first = await offload.run(by_rules, desk.actor, desk.conversation, "退出", client_id)
     assert [frame["kind"] for frame in first.frames][-1] == "conversation.left"
-    again = await offload.run(turns.say, desk.actor, desk.conversation, "退出", client_id)
+    again = await offload.run(by_rules, desk.actor, desk.conversation, "退出", client_id)
     assert again.refusal is None
     assert again.echo == first.frames[:1]
 
@@ -215,7 +224,7 @@ async def test_somebody_at_risk_sees_the_help_card_whatever_refuses_the_message(
         ("我不想活了，今晚就结束自己" * 400, 1),
         ("在吗", 0),
     ):
-        outcome = await offload.run(turns.say, actor, desk.conversation, text, None)
+        outcome = await offload.run(by_rules, actor, desk.conversation, text, None)
         assert outcome.refusal.code == "sanction"
         assert [frame["kind"] for frame in outcome.frames] == ["help.card"] * cards
     assert not await Message.objects.filter(author="user").aexists()
