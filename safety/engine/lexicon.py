@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Final
 
+from safety.engine import disguise
 from safety.engine.disguise import Reading, readings
 from safety.engine.matching import Matcher
 from safety.engine.normalise import Folded, normalise
@@ -25,7 +26,7 @@ __all__ = [
     "lexicon",
 ]
 
-VERSION: Final = "rules-2026.11.1"
+VERSION: Final = "rules-2026.11.2"
 _AMBIGUOUS: Final = 0.45  # the most that an ambiguous reading is worth by itself
 _DISTRESS: Final = frozenset({"crisis", "extreme_emotion", "abuse"})
 _PLAIN_ONLY: Final = frozenset({"exit", "pii", "identity"})  # said openly or not at all
@@ -144,4 +145,6 @@ def _in_place(rule: Rule, text: str, start: int, end: int) -> bool:
 @cache
 def lexicon(side: Side) -> Lexicon:
     """The compiled rules of one side."""
+    if side == "user":
+        disguise.warm_up()
     return Lexicon(rules_of(side), disguises=side == "user")
