@@ -18,7 +18,7 @@ from devstack.console import DevstackError
 from devstack.embedded import kept_servers, throwaway_servers, urls_of_running
 from devstack.guard import Guard
 from devstack.places import REPOSITORY, claim, is_claimed, var_dir
-from devstack.supervisor import Supervisor, answers, check_port, free_port, process_table
+from devstack.supervisor import Supervisor, answers, check_port, free_port, process_table, understands
 
 
 def run() -> int:
@@ -54,7 +54,7 @@ def run() -> int:
             process_table(port=port, model_port=model_port, embeddings_port=embeddings_port),
             prepare=[sys.executable, "-m", "devstack.prepare"],
             # Without the embeddings messages would wait for nobody: the page is ready when they are.
-            ready=lambda: answers(port) and (not embeddings_port or answers(embeddings_port)),
+            ready=lambda: answers(port) and (not embeddings_port or understands(embeddings_port)),
             announce=announce,
         )
 

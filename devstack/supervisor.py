@@ -259,6 +259,11 @@ def answers(port: int, path: str = "/health/") -> bool:
         connection.close()
 
 
+def understands(port: int) -> bool:
+    """Has the embedding server loaded its model?"""
+    return answers(port, "/health")
+
+
 def check_port(port: int) -> None:
     """A busy port is found out before anything is started."""
     with socket.socket() as probe:

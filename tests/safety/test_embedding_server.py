@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from devstack.supervisor import check_port, free_port
+from devstack.supervisor import check_port, free_port, understands
 from safety.engine import client
 from safety.engine.embeddings import batching
 from safety.engine.embeddings.server import (
@@ -358,6 +358,11 @@ async def health(url: str) -> dict[str, Any]:
     ):
         found: dict[str, Any] = await response.json()
     return found
+
+
+def test_make_run_sees_when_it_is_ready(embedding_server: str) -> None:
+    assert understands(int(embedding_server.split(":")[2].split("/")[0]))
+    assert not understands(free_port())
 
 
 def test_a_busy_port_is_told_before_anything_is_loaded(embedding_server: str) -> None:
