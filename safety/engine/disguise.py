@@ -54,6 +54,9 @@ _EMOJI: Final = {
     "🌉": "桥上",
 }
 _EMOJI_EN: Final = {"💀": "die", "☠": "die", "⚰": "die", "🪦": "die", "💊": "pills"}
+_ENGLISH: Final = re.compile(
+    r"\b(?:the|and|you|my|for|that|but|with|have|this|what|of|to|it|so|just|dont|im)\b"
+)
 _FACES: Final = re.compile("|".join(_EMOJI))
 _PARTS: Final = {  # characters of the lexicon written as their two halves
     "死": "歹匕 歺匕", "杀": "乂木 㐅木 义木", "活": "氵舌 三点水舌 水舌", "割": "害刂 害刀", "腕": "月宛", "跳": "足兆",
@@ -134,6 +137,8 @@ def _all(text: str, folded: Folded) -> Iterator[Reading]:
     ):
         if reading:
             yield reading
+    if not han and len(_ENGLISH.findall(folded.text)) > 1:
+        return  # it makes sense the way it stands
     if han or latin:
         yield Reading("reversed", folded.text[::-1], folded.offsets[::-1])
     if latin and not han:
