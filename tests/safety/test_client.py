@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -174,9 +175,16 @@ async def test_a_body_that_is_no_answer_is_garbage(fake: Fake, body: bytes) -> N
     assert await code() == "garbage"
 
 
-async def test_an_answer_without_end_is_not_read_to_its_end(fake: Fake) -> None:
-    fake.body = b" " * (64 * 1024 * 1024)
-    assert await code() == "garbage"
+async def test_an_answer_without_end_is_given_up_before_the_deadline(settings: Settings) -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b" " * 65536)
+                await writer.drain()
+
+    async with raw_server(flood, settings):
+        assert await code(deadline=3) == "garbage"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +230,7 @@ async def test_the_deadline_holds_and_the_request_is_given_up(fake: Fake, deadli
     fake.wait = asyncio.Event()
     began = time.monotonic()
     assert await code(deadline=deadline) == "late"
-    assert deadline - 0.01 <= time.monotonic() - began < deadline + 0.15
+    assert deadline - 0.01 <= time.monotonic() - began < deadline + 0.5
     async with asyncio.timeout(5):
         await fake.left.wait()
 
@@ -239,7 +247,7 @@ async def test_the_deadline_counts_for_the_whole_answer(settings: Settings) -> N
     async with raw_server(trickle, settings):
         began = time.monotonic()
         assert await code(deadline=0.2) == "late"
-        assert time.monotonic() - began < 0.4
+        assert time.monotonic() - began < 0.7
 
 
 async def test_a_reset_in_the_middle_of_the_answer_is_unreachable(settings: Settings) -> None:

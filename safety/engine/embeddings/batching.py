@@ -72,11 +72,8 @@ class Batcher:
                 raise Full
         loop = asyncio.get_running_loop()
         added = [self._add(text, loop) for text in missing]
-        try:
-            found = iter(await asyncio.gather(*(one.vector for one in added)))
-        finally:
-            for one in added:  # the client left: those that still wait need not be computed
-                one.vector.cancel()
+        # A client that leaves cancels this, and with it the futures: those that still wait are not computed.
+        found = iter(await asyncio.gather(*(one.vector for one in added)))
         return [next(found) if vector is None else vector for vector in known]
 
     async def run(self) -> None:
