@@ -87,7 +87,7 @@ class Reply:
         self._sent_at = 0.0
         self._flush: asyncio.TimerHandle | None = None
         self._watch = Watch(
-            look=_look,
+            look=look,
             age_band=job.actor.policy.engine_band,
             persona_relationship=job.relationship,
             user_text=job.user_text,
@@ -329,7 +329,7 @@ def _interrupt(reply: Message, user_id: uuid.UUID, now: dt.datetime) -> int:
     return changed
 
 
-async def _look(texts: Sequence[str]) -> list[Scores] | None:
+async def look(texts: Sequence[str]) -> list[Scores] | None:
     """What the heads say of the texts, or None when they are late or down."""
     meaning = await understand(texts, deadline=settings.EMBEDDINGS_DEADLINE)
     return None if meaning is None else [meaning.of(text) for text in texts]

@@ -29,7 +29,7 @@ _INTIMATE: Final = frozenset({"partner", "kin"})  # whose part an adult chose: t
 _ENDS: Final = frozenset("，。！？；：…~～\n,.!?;:")
 _IDEOGRAPHS: Final = "\u2e80"  # from here on, a character is about a word
 _EARLY: Final = 4  # words between two looks within a clause
-_SHORTEST: Final = 4  # words of a clause; a shorter one ("well,") goes with the next
+_SHORTEST: Final = 8  # words of a clause; a shorter one ("well,") goes with the next
 _LONGEST: Final = 40  # words without an end are decided on as a clause …
 _LONGEST_CHARACTERS: Final = 160  # … as are so many characters
 _SEEN: Final = 240  # characters of a long reply that are looked at: a longest clause and what led to it
@@ -76,7 +76,7 @@ class Watch:
         self._look = look
         self._text = ""  # let through by the rules
         self._shown = 0  # characters of it
-        self._places = _Places()
+        self._places = Places()
         self._marks: list[Mark] = []  # not looked at yet
         self._ended = False
         self._news = asyncio.Event()
@@ -119,8 +119,7 @@ class Watch:
         return ""
 
     def _take(self, text: str) -> None:
-        for mark in self._places.read(text):
-            self._marks.append(mark)
+        self._marks += self._places.read(text)
         self._text += text
         self._news.set()
 
@@ -193,7 +192,7 @@ class Watch:
         self.replacement_code = code
 
 
-class _Places:
+class Places:
     """Where to look at a reply, by its characters alone."""
 
     def __init__(self) -> None:

@@ -148,7 +148,7 @@ async def test_a_crisis_in_one_tab_does_not_silence_the_reply_asked_for_in_anoth
     async def harmless(texts: Sequence[str]) -> list[dict[str, float]]:
         return [{} for _ in texts]
 
-    monkeypatch.setattr(replies, "_look", harmless)  # at risk, nothing would be shown that was not looked at
+    monkeypatch.setattr(replies, "look", harmless)  # at risk, nothing would be shown that was not looked at
     crisis = await desk.say("我不想活了，今晚就结束自己")
     model.script(reply=SLOW, gap=0.01)
     await desk.streaming("今天天气怎么样")

@@ -25,7 +25,7 @@ def look_with(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> Judge:
     async def look(texts: Sequence[str]) -> object:
         return await judge([text.replace("在吗\n", "user said\n", 1) for text in texts])
 
-    monkeypatch.setattr(replies, "_look", look)
+    monkeypatch.setattr(replies, "look", look)
     return judge
 
 
@@ -120,7 +120,7 @@ async def test_a_fault_of_the_look_ends_the_reply_and_shows_nothing(desk, model,
     async def broken(texts: Sequence[str]) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(replies, "_look", broken)
+    monkeypatch.setattr(replies, "look", broken)
     model.script(reply=KEPT)
     await ask(desk)
     await desk.quiet()

@@ -109,7 +109,7 @@ async def test_what_is_shown_depends_on_the_text_alone(
     text: str, quick: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_QUICK", quick)
-    for seed in range(12):
+    for seed in range(5):
         outcomes = set()
         for number, pieces in enumerate(chunkings(text, seed)):
             chance = random.Random(number)
@@ -122,7 +122,7 @@ async def test_what_is_shown_depends_on_the_text_alone(
 
 async def test_quick_or_slow_the_same_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in TEXTS:
-        for seed in range(20):
+        for seed in range(8):
             outcomes = set()
             for quick in (0.0, 1e9):
                 monkeypatch.setattr(module, "_QUICK", quick)
