@@ -2,11 +2,16 @@
 
 import io
 import json
+import os
+import pty
 import subprocess
 import sys
-from collections.abc import Iterator
+import termios
+import tty
+from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import pytest
@@ -14,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from safety.engine import VERSION, Verdict
-from safety.engine.bulk import batches, verdicts
+from safety.engine.bulk import batches, embedder, verdicts
 from safety.engine.training import report, targets
 from safety.engine.training.measures import Outcome, Share, accuracy, f1, flagged, recall, wilson
 from safety.engine.training.rows import AI_TASKS, USER_TASKS, Row
@@ -41,13 +46,20 @@ def assessed(folder: Path, content: str | bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in target.read_text().splitlines()]
 
 
-def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def run(
+    *arguments: str,
+    stdin: bytes = b"",
+    stderr: int = subprocess.PIPE,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> subprocess.CompletedProcess[bytes]:
     """The command as a shell runs it."""
     return subprocess.run(
         [sys.executable, "manage.py", "assess", *arguments],
         input=stdin,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
         cwd=REPOSITORY,
+        env={**os.environ, **environment},
         timeout=120,
         check=False,
     )
@@ -65,7 +77,7 @@ class TestAssess:
     def test_every_task_of_the_side_has_a_score(self, tmp_path: Path) -> None:
         person, reply = assessed(tmp_path, lines(entry("嗯"), entry("嗯", author="ai")))
         assert set(person["scores"]) == set(USER_TASKS)
-        assert set(reply["scores"]) == set(AI_TASKS)
+        assert set(reply["scores"]) == {*USER_TASKS, *AI_TASKS}
 
     def test_scores_and_signals_say_what_was_found_and_not_what_was_said(self, tmp_path: Path) -> None:
         (found,) = assessed(tmp_path, lines(entry(CRISIS)))
@@ -75,9 +87,9 @@ class TestAssess:
         assert CRISIS not in (tmp_path / "out.jsonl").read_text()
 
     def test_what_was_said_before_counts(self, tmp_path: Path) -> None:
-        before = [{"author": "user", "text": "我真的好想"}]
-        alone, together = assessed(tmp_path, lines(entry("去死"), entry("去死", history=before)))
-        assert (alone["level"], together["level"] >= 2) == (0, True)
+        before = [{"author": "user", "text": "我不想"}, {"author": "ai", "text": "嗯？"}]
+        alone, together = assessed(tmp_path, lines(entry("活了"), entry("活了", history=before)))
+        assert (alone["level"], together["level"]) == (0, 3)
 
     def test_the_age_counts(self, tmp_path: Path) -> None:
         adult, teen = assessed(
@@ -183,6 +195,22 @@ class TestAssess:
         assert (done.returncode, done.stderr) == (0, b"")
         assert json.loads(done.stdout)["level"] == 3
 
+    def test_a_terminal_shows_how_far_it_is(self, tmp_path: Path) -> None:
+        (tmp_path / "in.jsonl").write_text(lines(entry(CRISIS)))
+        ours, theirs = pty.openpty()
+        tty.setraw(theirs)
+        termios.tcsetwinsize(theirs, (24, 80))
+        arguments = (
+            "--input",
+            str(tmp_path / "in.jsonl"),
+            "--output",
+            str(tmp_path / "out.jsonl"),
+            "--rules-only",
+        )
+        assert run(*arguments, stderr=theirs).returncode == 0
+        assert b"0%|" in os.read(ours, 4096)
+        os.close(ours), os.close(theirs)
+
     def test_a_bad_row_ends_with_status_two_and_a_sentence(self) -> None:
         done = run("--input", "-", "--output", "-", "--rules-only", stdin=b"{}\n")
         assert (done.returncode, done.stdout) == (BAD_ROW, b"")
@@ -205,6 +233,27 @@ class TestAssess:
             call_command("assess", input=str(tmp_path / "in.jsonl"), output=str(tmp_path / "out.jsonl"))
         assert caught.value.returncode == 1
         assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+    def test_with_embeddings_the_server_and_the_encoder_of_the_process_say_the_same(
+        self, tmp_path: Path, embedding_server: str
+    ) -> None:
+        rows = [
+            entry(text, id=text) for text in (CRISIS, "", "今天天气不错", "好" * 50_000, "see you tomorrow")
+        ]
+        (tmp_path / "in.jsonl").write_text(lines(*rows))
+        call_command("assess", input=str(tmp_path / "in.jsonl"), output=str(tmp_path / "server.jsonl"))
+        process = run(
+            "--input", str(tmp_path / "in.jsonl"), "--output", "-", environment={"EMBEDDINGS_BASE_URL": ""}
+        )
+        assert (process.returncode, process.stderr) == (0, b"")
+        by_server = [json.loads(line) for line in (tmp_path / "server.jsonl").read_text().splitlines()]
+        by_process = [json.loads(line) for line in process.stdout.splitlines()]
+        for one, other in zip(by_server, by_process, strict=True):
+            assert one.pop("scores") == pytest.approx(other.pop("scores"), abs=0.05)
+            assert one == other
+        assert (
+            assessed(tmp_path, lines(*rows))[2]["scores"] != by_server[2]["scores"]
+        )  # that is by rules only
 
 
 class Lines(io.RawIOBase, IO[bytes]):  # type: ignore[misc]
@@ -262,7 +311,7 @@ class TestMeasures:
             assert flagged([Outcome(row, verdict, verdict, listed=False)]).hits == counts
 
 
-MANIFEST = {"version": "heads-9", "date": "2026-11-22", "embeddings": {"model": "anban-safety-1"}}
+MANIFEST = {"version": "heads-9", "made_on": "2026-11-22", "embeddings": {"model": "anban-safety-1"}}
 
 
 def document(*outcomes: Outcome) -> str:
@@ -278,7 +327,7 @@ class TestReport:
         found = document(*[outcome("indirect", False)] * 12, *[outcome("negative", False)] * 12)
         fails = found.partition("## What fails")[2].partition("\n## ")[0]
         assert (
-            "Veiled ideation, Chinese, own families never trained on: 0 % (0–24), 0 of 12; wanted at least 70 %"
+            "Veiled ideation, Chinese, own lines never trained on: 0 % (0–24), 0 of 12; wanted at least 70 %"
             in fails
         )
         assert "Chinese, burden: 0 % (0–24), 0 of 12" in fails
@@ -330,6 +379,17 @@ class TestEvaluation:
         assert asked("relative_roleplay") == ("user", "elder", ["user"])
         assert asked("relative_roleplay", ("minor",)) == ("user", "teen", ["user"])
         assert asked("manipulation") == ("ai", "adult", ["user"])
+
+    async def test_rows_are_measured_with_and_without_embeddings(self, embedding_server: str) -> None:
+        texts = {"explicit": "我不想活了", "negative": "笑死我了哈哈哈", "indirect": "在吗"}
+        rows = [Row(text, "crisis", label, text, "zh", "corpus", "") for label, text in texts.items()]
+        found = await evaluate_engine.outcomes(rows, embedder())
+        assert [one.row for one in found] == rows
+        assert [one.rules.level for one in found] == [3, 0, 0]
+        assert [one.listed for one in found] == [True, True, False]
+        for one in found:
+            assert one.whole.scores["crisis"] >= one.rules.scores.get("crisis", 0)
+            assert 0 < one.whole.scores["minor"] < 1 and "minor" not in one.rules.scores
 
     def test_a_broken_set_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "crisis.jsonl").write_text('{"id": "1"}\n')

@@ -20,7 +20,7 @@ from safety.engine.bulk import Embedder, Message, NotUnderstood, embedder, verdi
 from safety.engine.heads import heads
 from safety.engine.training import report, targets
 from safety.engine.training.measures import Outcome
-from safety.engine.training.rows import CorpusError, Row, corpus, labelled
+from safety.engine.training.rows import CorpusError, Row, corpus, divided, labelled
 
 # What a service without an engine would have: the toy that the figures are put beside.
 _LIST: Final = re.compile(
@@ -40,34 +40,33 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, data: Path | None, output: Path, **options: Any) -> None:
         try:
-            rows = [*corpus(), *(labelled(data) if data else ())]
+            rows = divided([*corpus(), *(labelled(data) if data else ())])
             kept = [row for row in rows if row.part == "test"]
-            embeddings = embedder()
-            outcomes = asyncio.run(_outcomes(kept, embeddings))
+            measured = asyncio.run(outcomes(kept, embedder()))
         except (CorpusError, NotUnderstood) as error:
             raise CommandError(str(error)) from error
-        seen = frozenset(row.source for row in rows if row.part == "train")
-        text = report.document(outcomes, rules=VERSION, manifest=heads().manifest, seen=seen)
+        seen = frozenset(row.source for row in rows if row.part != "test")
+        text = report.document(measured, rules=VERSION, manifest=heads().manifest, seen=seen)
         try:
             output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise CommandError(f"{output}: {error.strerror}.") from error
-        for name, wanted, found, rules, _, verdict in targets.lines(outcomes):
+        for name, wanted, found, rules, _, verdict in targets.lines(measured):
             self.stdout.write(f"{name:78}{wanted:17}{found:34}{rules:8}{verdict}")
-        self.stdout.write(f"{len(outcomes)} messages; everything else is in {output}.")
+        self.stdout.write(f"{len(measured)} messages; everything else is in {output}.")
 
 
-async def _outcomes(rows: Sequence[Row], embeddings: Embedder) -> list[Outcome]:
+async def outcomes(rows: Sequence[Row], embeddings: Embedder) -> list[Outcome]:
     messages = [message(row) for row in rows]
     try:
         with tqdm(total=2 * len(rows), unit=" messages", file=sys.stderr, disable=None, leave=False) as bar:
             found = []
             for source in (embeddings, None):
-                verdict_list = []
+                made = []
                 async for _, verdict in verdicts(messages, source):
-                    verdict_list.append(verdict)
+                    made.append(verdict)
                     bar.update()
-                found.append(verdict_list)
+                found.append(made)
     finally:
         await client.close()
     return [
