@@ -34,11 +34,11 @@ _CHARACTERS: Final = 2000  # of a text are looked at, likewise
 _PROMPT: Final = "query: "  # E5 was trained with it
 
 
-class Dual(InputModule):  # type: ignore[misc]
+class Dual(InputModule):
     """E5 and USE side by side."""
 
     def __init__(self, checkpoint: Checkpoint, e5: E5) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.e5 = e5
         self._begin, self._end, self._pad = checkpoint.bos, checkpoint.eos, checkpoint.pad
         control = frozenset({self._begin, self._end, self._pad, checkpoint.unknown})
