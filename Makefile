@@ -35,7 +35,7 @@ test: dev ## Run the whole test suite on servers of its own
 DEPLOYMENT = ANBAN_ENV=production SITE_URL=https://anban.example ALLOWED_HOSTS=anban.example \
   SECRET_KEY=$$($(VENV_PYTHON) -c 'import secrets; print(secrets.token_urlsafe(60))') \
   ANBAN_KEKS=check:$$($(VENV_PYTHON) -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())') \
-  LLM_BASE_URL=https://model.example/v1 LLM_MODEL=example
+  LLM_BASE_URL=https://model.example/v1 LLM_MODEL=example EMBEDDINGS_BASE_URL=https://embeddings.example/v1
 
 check: dev ## Lint, types, import contracts, migrations, deploy checks, translations
 	.venv/bin/ruff check .

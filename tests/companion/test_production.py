@@ -13,6 +13,7 @@ import pytest
 import websockets
 
 from accounts import keyring
+from tests import embeddings
 from tests.fake_llm import FakeLLM
 from tests.live import ROOT, Site, companions, model, open_conversation, sign_in
 
@@ -25,6 +26,7 @@ DEPLOYMENT = {
     "ANBAN_KEKS": "deployed:" + base64.b64encode(bytes(range(32))).decode(),
     "LLM_BASE_URL": "https://model.example/v1",
     "LLM_MODEL": "example",
+    "EMBEDDINGS_BASE_URL": "https://embeddings.example/v1",
 }
 
 
@@ -34,7 +36,14 @@ def deployed(companions: None, model: FakeLLM, tmp_path: Path, settings: Any) ->
     keyring.key_encryption_keys.cache_clear()
     keyring.clear_cache()
     running = Site(
-        model.url, tmp_path / "log", **{**DEPLOYMENT, "LLM_BASE_URL": model.url, "LLM_MODEL": "fake"}
+        model.url,
+        tmp_path / "log",
+        **{
+            **DEPLOYMENT,
+            "LLM_BASE_URL": model.url,
+            "LLM_MODEL": "fake",
+            "EMBEDDINGS_BASE_URL": embeddings.server.url,
+        },
     )
     running.start()
     yield running
@@ -87,6 +96,8 @@ def test_a_complete_deployment_passes_its_checks():
         ({"ANBAN_KEKS": DEPLOYMENT["ANBAN_KEKS"].replace("deployed", "development")}, "accounts.E003"),
         ({"ALLOWED_HOSTS": "*"}, "accounts.E004"),
         ({"LLM_BASE_URL": ""}, "companion.W001"),
+        ({"EMBEDDINGS_BASE_URL": ""}, "safety.E003"),
+        ({"EMBEDDINGS_MODEL": "another"}, "safety.E004"),
         ({"ANBAN_DEMO_MODEL": "1"}, "companion.W002"),
     ],
 )
