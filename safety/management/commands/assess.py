@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from django.core.management.base import BaseCommand, CommandError
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from safety.engine import Turn, Verdict, client
 from safety.engine.bulk import Embedder, Message, NotUnderstood, embedder, verdicts

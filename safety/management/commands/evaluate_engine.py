@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from safety.engine import VERSION, Turn, client
 from safety.engine.bulk import Embedder, Message, NotUnderstood, embedder, verdicts
