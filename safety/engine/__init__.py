@@ -10,13 +10,15 @@ Rules are always on. Embeddings with calibrated heads add signals to the same po
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from safety.engine import scores
+from safety.engine import scores, story
 from safety.engine.guard import StreamGuard
 from safety.engine.lexicon import VERSION, Signal, lexicon
-from safety.engine.policy import Verdict, Window, decide, reply_code, unavailable
-from safety.engine.scores import Meaning, Scores
+from safety.engine.policy import Said, Verdict, Window, decide, reply_code, unavailable
+from safety.engine.rules import Guard
+from safety.engine.scores import Meaning
 
 __all__ = [
     "VERSION",
@@ -78,22 +80,21 @@ def assess(
     asked for and did not come; what the rules find doubtful is then not answered.
     """
     if author == "ai":
-        found, known = _of_reply(text, history, meaning)
-        return decide(found, author="ai", age_band=age_band, scores=known, late=late)
-    words = lexicon("user")
+        found, of_reply = _of_reply(text, history, meaning)
+        return decide(found, author="ai", age_band=age_band, scores=of_reply, late=late)
     earlier = _earlier(history)
-    own = words.detect(text)
+    own = _signals(text, meaning)
     split = _over_several_messages(earlier, text, {signal.rule.id for signal in own})
-    known = dict(meaning.of(text)) if meaning else {}
-    found = own + split + scores.signals(known)
+    found = own + split
     if meaning:
         found += _undisguised(text, own, meaning)
-    before = [_signals(said, meaning) for said in earlier]
     window = Window(
-        earlier=before,
+        earlier=[Said(_signals(said, meaning), story.answer(said)) for said in earlier],
+        answer=story.answer(text),
         split=frozenset(signal.rule.id for signal in split),
-        together=_together(earlier, text, known, meaning) if meaning else 0.0,
+        together=_together(earlier, text, meaning) if meaning else 0.0,
     )
+    known = meaning.of(text) if meaning else {}
     return decide(found, author="user", age_band=age_band, window=window, scores=known, late=late)
 
 
@@ -109,8 +110,21 @@ def _joined(earlier: Sequence[str], text: str) -> str:
 
 
 def _signals(said: str, meaning: Meaning | None) -> list[Signal]:
+    """What rules and heads find in one message."""
     found = lexicon("user").detect(said)
-    return found + scores.signals(meaning.of(said)) if meaning else found
+    known = meaning.of(said) if meaning else {}
+    if "crisis" in known and known["crisis"] < _ESCALATION:  # a game, and nothing but a game
+        found = [signal for signal in found if signal.rule.task != "crisis" or signal.guard != "game"]
+    meant = scores.signals(known)
+    if any(signal.rule.task == "crisis" for signal in meant) and (guard := story.in_story(said)):
+        meant = [_told(signal, guard) if signal.rule.task == "crisis" else signal for signal in meant]
+    return found + meant
+
+
+def _told(signal: Signal, guard: Guard) -> Signal:
+    """A signal of the heads in a message that speaks of a story, as a rule's would be."""
+    level, score = min(signal.level, guard.level), min(signal.score, guard.score)
+    return replace(signal, level=level, score=score, guard=guard.name)
 
 
 def _of_reply(
@@ -132,17 +146,21 @@ def _undisguised(text: str, own: Sequence[Signal], meaning: Meaning) -> list[Sig
     return [scores.signal("crisis", "disguised", 2, max(0.6, strongest))] if strongest >= _SUPPORT else []
 
 
-def _together(earlier: Sequence[str], text: str, known: Scores, meaning: Meaning) -> float:
+def _together(earlier: Sequence[str], text: str, meaning: Meaning) -> float:
     """How likely a crisis is by what the last messages say together, where none says it alone (0 to 1)."""
+
+    def crisis(said: str) -> float:
+        score = meaning.of(said).get("crisis", 0.0)
+        return 0.0 if score >= _ESCALATION and story.in_story(said) else score
+
+    own, each = crisis(text), [crisis(said) for said in earlier]
     joined = _joined(earlier, text)
-    read = meaning.of(joined).get("crisis", 0.0) if joined else 0.0
-    each = [meaning.of(said).get("crisis", 0.0) for said in earlier]
-    own = known.get("crisis", 0.0)
+    read = crisis(joined) if joined and max(own, *each) < 0.5 else 0.0
     calm = 1.0
     if own >= _ESCALATION:
         for score in [own, *each[-_JOINED:]]:
             calm *= 1 - (score if score >= _ESCALATION else 0.0)
-    return max(read if own < 0.5 and max(each, default=0.0) < 0.5 else 0.0, 1 - calm)
+    return max(read, 1 - calm)
 
 
 def _over_several_messages(earlier: Sequence[str], text: str, known: set[str]) -> list[Signal]:

@@ -5,17 +5,26 @@ loss, 4 imminent. docs/safety-policy.md explains each to a clinician; Measures a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from safety.engine.lexicon import VERSION, Signal
+from safety.engine.story import Answer
 
 Action = Literal["answer", "comfort", "help_card", "hold", "refuse", "exit", "ask"]
 DECISION: Final = 0.5  # a task's score from here on is a "yes"
 REPEATED: Final = 3  # messages in distress within the window that count as level 2
 _SURE: Final = 0.9  # a wish to leave that no word of leaving shows
-_AT_RISK: Final = frozenset({"crisis", "abuse", "elder_health", "fraud"})  # their level is a person's danger
+_PATIENCE: Final = 2  # messages within which the question about a story may be answered
+_AT_RISK: Final = (
+    "crisis",
+    "elder_health",
+    "abuse",
+    "fraud",
+)  # their level is a person's danger; the first comes first
+_DISTRESS: Final = frozenset({"crisis", "extreme_emotion", "abuse"})  # their level 1 is how somebody feels
+_TOLD: Final = frozenset({"fiction", "game", "news"})  # guards of what is told and not felt
 _SUBJECTS: Final = {"fraud": "fraud", "abuse": "abuse", "elder_health": "health"}
 _MINOR: Final = frozenset({"child", "teen"})
 _BANDS: Final = frozenset({"child", "teen", "adult", "elder"})
@@ -33,11 +42,19 @@ class Verdict:
     pending: bool = False  # by the rules alone, because the heads were late or down: to be looked at again
 
 
+class Said(NamedTuple):
+    """An earlier message of the person."""
+
+    signals: Sequence[Signal]
+    answer: Answer = ""  # what it says to "a story, or you?"
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the person's last messages add. `earlier` are their signals, oldest first."""
+    """What the person's last messages add, oldest first."""
 
-    earlier: Sequence[Sequence[Signal]] = ()
+    earlier: Sequence[Said] = ()
+    answer: Answer = ""  # what this message says to it
     split: frozenset[str] = frozenset()  # rules that only match over several messages
     together: float = 0.0  # how likely a crisis is by what they say together
 
@@ -47,7 +64,7 @@ def decide(
     *,
     author: Literal["user", "ai"],
     age_band: str,
-    window: Window = Window(),  # noqa: B008 - immutable
+    window: Window = Window(),
     scores: Mapping[str, float] = MappingProxyType({}),
     late: bool = False,
 ) -> Verdict:
@@ -55,11 +72,14 @@ def decide(
     earlier = window.earlier
     band = age_band if age_band in _BANDS else "teen"
     signals = [signal for signal in signals if signal.rule.applies(age_band=band, leaving=True)]
-    signals.sort(key=lambda signal: (-signal.level, -signal.score, signal.rule.id))
+    signals.sort(key=_strongest_first)
     markers = sorted({f"guard.{signal.guard}" for signal in signals if signal.guard})
     markers += sorted({f"disguise.{signal.via}" for signal in signals if signal.via})
     markers += ["history.split"] if window.split else []
-    if any(signal.level >= 2 for said in earlier for signal in said):
+    asked, answer, answered_now = _story(window)
+    markers += [f"history.{answer}"] if answer else []
+    meant_before = answer == "real" and not answered_now
+    if meant_before or any(signal.level >= 2 for said in earlier for signal in said.signals):
         markers.append("history.at_risk")
 
     def verdict(action: Action, level: int, first: Signal | str | None = None) -> Verdict:
@@ -71,10 +91,16 @@ def decide(
     if author == "ai":
         worst = _first(signals, DECISION)
         return verdict("refuse", 0, worst) if worst else verdict("answer", 0)
-    danger = next((signal for signal in signals if signal.rule.task in _AT_RISK and signal.level >= 2), None)
+    told = _about_a_story(signals)
+    if answer == "real":  # so what was or is told as a story is meant
+        meant = [_as_meant(signal) for signal in (told, asked if answered_now else None) if signal]
+        signals = sorted([*meant, *signals], key=_strongest_first)
+    danger = min((signal for signal in signals if _is_danger(signal)), key=_most_urgent_first, default=None)
     if danger and danger.level >= 3:
         return verdict("hold", danger.level, danger)
-    if leaving := next((signal for signal in signals if _wants_to_leave(signal)), None):
+    leaving = next((signal for signal in signals if _wants_to_leave(signal)), None)
+    in_doubt = danger or window.together >= DECISION  # "I want to go" may mean out of this world
+    if leaving and (leaving.rule.patterns or not in_doubt):
         return verdict("exit", danger.level if danger else 0, leaving)
     if absolute := _first(signals, DECISION, "harmful_content", "minor_sexual"):
         return verdict("refuse", 0, absolute)
@@ -84,29 +110,28 @@ def decide(
         return verdict("refuse", 0, kin)
     if band in _MINOR and (romance := _first(signals, DECISION, "intimacy")):
         return verdict("refuse", 0, romance)
-    for task in ("harmful_content", "jailbreak"):
-        if wrong := _first(signals, DECISION, task):
+    for task, category in (("harmful_content", ""), ("fraud", "request"), ("jailbreak", "")):
+        if wrong := _first(signals, DECISION, task, category):
             return verdict("refuse", 0, wrong)
     if danger:
         return verdict("help_card", danger.level, danger)
-    story = next((signal for signal in signals if _about_a_story(signal)), None)
-    if story and not any(_about_a_story(signal) for said in earlier for signal in said):
-        return verdict("ask", 1, story)
+    if told and not asked:
+        return verdict("ask", 1, told)
     if window.together >= DECISION:
         markers.append("history.together")
         return verdict("help_card", 2, "crisis.indirect.together")
     if late and (band in _MINOR or "history.at_risk" in markers or any(map(_borderline, signals))):
         # Its meaning could not be looked at, and there is reason to look: no reply (fail closed).
         return verdict("help_card", 2, "engine.unassessed")
-    distress = next((signal for signal in signals if signal.level == 1), None)
+    distress = next((signal for signal in signals if _is_distress(signal)), None)
     if distress is None:
         return verdict("answer", 0)
     markers.append("warm")
-    if sum(1 for said in earlier if _distressed(said)) + 1 >= REPEATED:
+    if distress.guard not in _TOLD and sum(map(_distressed, earlier)) + 1 >= REPEATED:
         markers.append("history.repeated")
         return verdict("help_card", 2, distress)
     extreme = _first(signals, DECISION, "extreme_emotion")
-    if extreme and not any(_first(said, DECISION, "extreme_emotion") for said in earlier):
+    if extreme and not any(_first(said.signals, DECISION, "extreme_emotion") for said in earlier):
         return verdict("comfort", 1, extreme)
     return verdict("answer", 1, distress)
 
@@ -125,9 +150,50 @@ def _first(signals: Iterable[Signal], score: float, task: str = "", category: st
     )
 
 
-def _about_a_story(signal: Signal) -> bool:
-    """Words of intent inside what looks like fiction: asked about once, quietly."""
-    return signal.rule.task == "crisis" and signal.rule.level >= 3 and signal.guard == "fiction"
+def _strongest_first(signal: Signal) -> tuple[int, float, str]:
+    return -signal.level, -signal.score, signal.rule.id
+
+
+def _is_danger(signal: Signal) -> bool:
+    return signal.rule.task in _AT_RISK and signal.level >= 2
+
+
+def _most_urgent_first(signal: Signal) -> tuple[int, int, float, str]:
+    """The highest level; at the same level somebody's life before health, and money last."""
+    return -signal.level, _AT_RISK.index(signal.rule.task), -signal.score, signal.rule.id
+
+
+def _about_a_story(signals: Iterable[Signal]) -> Signal | None:
+    """Words of intent, or their meaning, inside what looks like fiction or a game; the gravest."""
+    told = [
+        signal
+        for signal in signals
+        if signal.rule.task == "crisis"
+        and signal.rule.level >= (3 if signal.rule.patterns else 2)
+        and signal.guard in ("fiction", "game")
+    ]
+    return max(told, key=lambda signal: (signal.rule.level, signal.rule.score), default=None)
+
+
+def _as_meant(signal: Signal) -> Signal:
+    """Words that were taken for a story, at what they are worth when they are not."""
+    return replace(signal, level=signal.rule.level, score=signal.rule.score, guard="")
+
+
+def _story(window: Window) -> tuple[Signal | None, Answer, bool]:
+    """The words that were asked about within the window, the answer so far, and whether this message gave it."""
+    asked: Signal | None = None
+    left = _PATIENCE
+    for said in window.earlier:
+        if asked is None:
+            asked = _about_a_story(said.signals)
+        elif said.answer and left > 0:
+            return asked, said.answer, False
+        else:
+            left -= 1
+    if asked and left > 0 and window.answer:
+        return asked, window.answer, True
+    return asked, "", False
 
 
 def _wants_to_leave(signal: Signal) -> bool:
@@ -139,8 +205,16 @@ def _borderline(signal: Signal) -> bool:
     return bool(signal.via) or signal.rule.task in _AT_RISK or signal.level >= 1
 
 
-def _distressed(signals: Sequence[Signal]) -> bool:
-    return any(signal.level >= 1 for signal in signals)
+def _is_distress(signal: Signal) -> bool:
+    return signal.level == 1 and signal.rule.task in _DISTRESS
+
+
+def _distressed(said: Said) -> bool:
+    """A message of somebody who is not well; what is told in a story or as news is not how they feel."""
+    return any(
+        signal.level >= 1 and signal.rule.task in _DISTRESS and signal.guard not in _TOLD
+        for signal in said.signals
+    )
 
 
 def _scores(signals: Iterable[Signal], heads: Mapping[str, float]) -> dict[str, float]:

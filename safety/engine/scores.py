@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from safety.engine.heads import Array, heads
@@ -22,18 +23,34 @@ _CATEGORY: Final = 0.3  # the category of a harmful request; below, it is just "
 class Meaning:
     """Scores by text. A text that was not asked for has none."""
 
-    def __init__(self, found: Mapping[bytes, Array]) -> None:
+    def __init__(
+        self, found: Mapping[bytes, Array], raised: Mapping[bytes, Scores] = MappingProxyType({})
+    ) -> None:
         self._found = found
+        self._raised = raised
 
     def of(self, text: str) -> Scores:
-        row = self._found.get(name(readable(text)))
-        return {} if row is None else dict(zip(heads().names, row.tolist(), strict=True))
+        key = name(readable(text))
+        row = self._found.get(key)
+        scores = {} if row is None else dict(zip(heads().names, row.tolist(), strict=True))
+        return _highest(scores, self._raised.get(key, {}))
+
+    def raised(self, text: str, scores: Scores) -> "Meaning":
+        """The same with a second opinion on one text: the higher score counts, none becomes lower."""
+        key = name(readable(text))
+        return Meaning(self._found, {**self._raised, key: _highest(self._raised.get(key, {}), scores)})
+
+
+def _highest(scores: Scores, others: Scores) -> Scores:
+    if not others:
+        return scores
+    return {task: max(scores.get(task, 0.0), others.get(task, 0.0)) for task in {**scores, **others}}
 
 
 def from_vectors(texts: Sequence[str], vectors: Array) -> Meaning:
     """The same for embeddings that are at hand (commands, training)."""
     clear = [readable(text) for text in texts]
-    return Meaning(dict(zip(map(_name, clear), heads().score(vectors, clear), strict=True)))
+    return Meaning(dict(zip(map(name, clear), heads().score(vectors, clear), strict=True)))
 
 
 def readable(text: str) -> str:
