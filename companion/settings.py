@@ -351,6 +351,12 @@ EMBEDDINGS_API_KEY: str = env.str("EMBEDDINGS_API_KEY", "")
 EMBEDDINGS_MODEL: str = env.str("EMBEDDINGS_MODEL", "anban-safety-1")
 EMBEDDINGS_DEADLINE: float = env.float("EMBEDDINGS_DEADLINE", 0.25)  # seconds, for one message or clause
 
+# --- a second opinion on messages: a guard model such as Qwen3Guard; none unless an address is given ---------
+JUDGE_BASE_URL: str = env.str("JUDGE_BASE_URL", "").rstrip("/")
+JUDGE_API_KEY: str = env.str("JUDGE_API_KEY", "")
+JUDGE_MODEL: str = env.str("JUDGE_MODEL", "")
+JUDGE_DEADLINE: float = env.float("JUDGE_DEADLINE", 1.0)  # seconds
+
 # --- the socket --------------------------------------------------------------------------------------------
 SOCKET_MAX_FRAME_BYTES: int = 64 * 1024
 SOCKET_MAX_UNREAD: int = 8 * 1024 * 1024  # characters that wait for a page which does not read

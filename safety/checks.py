@@ -77,3 +77,17 @@ def messages_can_be_understood(app_configs: Any, **kwargs: Any) -> list[CheckMes
                 )
             )
     return found
+
+
+@register
+def the_judge_has_a_model(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The optional second opinion: an address alone would fail at every message, and nobody would notice."""
+    if settings.JUDGE_BASE_URL and not settings.JUDGE_MODEL:
+        return [
+            Error(
+                "JUDGE_BASE_URL is set without JUDGE_MODEL: the judge could not answer.",
+                hint="Set JUDGE_MODEL to the endpoint's name of the guard model, or leave both empty.",
+                id="safety.E006",
+            )
+        ]
+    return []

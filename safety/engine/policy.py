@@ -17,12 +17,8 @@ DECISION: Final = 0.5  # a task's score from here on is a "yes"
 REPEATED: Final = 3  # messages in distress within the window that count as level 2
 _SURE: Final = 0.9  # a wish to leave that no word of leaving shows
 _PATIENCE: Final = 2  # messages within which the question about a story may be answered
-_AT_RISK: Final = (
-    "crisis",
-    "elder_health",
-    "abuse",
-    "fraud",
-)  # their level is a person's danger; the first comes first
+# Their level is a person's danger; at the same level the first comes first.
+_AT_RISK: Final = ("crisis", "elder_health", "abuse", "fraud")
 _DISTRESS: Final = frozenset({"crisis", "extreme_emotion", "abuse"})  # their level 1 is how somebody feels
 _TOLD: Final = frozenset({"fiction", "game", "news"})  # guards of what is told and not felt
 _SUBJECTS: Final = {"fraud": "fraud", "abuse": "abuse", "elder_health": "health"}
@@ -98,21 +94,23 @@ def decide(
     danger = min((signal for signal in signals if _is_danger(signal)), key=_most_urgent_first, default=None)
     if danger and danger.level >= 3:
         return verdict("hold", danger.level, danger)
+    distress = next((signal for signal in signals if _is_distress(signal)), None)
+    own = danger.level if danger else 1 if distress else 0  # kept, whatever is refused and whoever leaves
     leaving = next((signal for signal in signals if _wants_to_leave(signal)), None)
     in_doubt = danger or window.together >= DECISION  # "I want to go" may mean out of this world
     if leaving and (leaving.rule.patterns or not in_doubt):
-        return verdict("exit", danger.level if danger else 0, leaving)
+        return verdict("exit", own, leaving)
     if absolute := _first(signals, DECISION, "harmful_content", "minor_sexual"):
-        return verdict("refuse", 0, absolute)
+        return verdict("refuse", own, absolute)
     if danger and danger.rule.task != "fraud":
         return verdict("help_card", danger.level, danger)
     if band != "adult" and (kin := _first(signals, DECISION, "relative_roleplay")):
-        return verdict("refuse", 0, kin)
+        return verdict("refuse", own, kin)
     if band in _MINOR and (romance := _first(signals, DECISION, "intimacy")):
-        return verdict("refuse", 0, romance)
+        return verdict("refuse", own, romance)
     for task, category in (("harmful_content", ""), ("fraud", "request"), ("jailbreak", "")):
         if wrong := _first(signals, DECISION, task, category):
-            return verdict("refuse", 0, wrong)
+            return verdict("refuse", own, wrong)
     if danger:
         return verdict("help_card", danger.level, danger)
     if told and not asked:
@@ -123,7 +121,6 @@ def decide(
     if late and (band in _MINOR or "history.at_risk" in markers or any(map(_borderline, signals))):
         # Its meaning could not be looked at, and there is reason to look: no reply (fail closed).
         return verdict("help_card", 2, "engine.unassessed")
-    distress = next((signal for signal in signals if _is_distress(signal)), None)
     if distress is None:
         return verdict("answer", 0)
     markers.append("warm")

@@ -142,9 +142,37 @@ def test_distress_that_the_heads_see_repeats_like_that_of_the_rules() -> None:
     assert (once.level, once.action) == (1, "answer")
 
 
-def test_talk_of_news_and_books_is_not_the_persons_distress() -> None:
-    said = ["新闻说有人自杀了", "报道里说那个人想自杀", "新闻里又有人跳楼自杀"]
-    assert assess(said[2], history=[Turn("user", text) for text in said[:2]]).action == "answer"
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("新闻说有人自杀了", "报道里说那个人想自杀", "新闻里又有人跳楼自杀"),
+        ("新闻说有人自杀了", "小说写到跳楼自杀", "今天好难过"),
+        ("今天好难过", "心里好难受", "新闻说有人自杀了"),
+    ],
+)
+def test_talk_of_news_and_books_is_not_the_persons_distress(texts: tuple[str, ...]) -> None:
+    *earlier, text = texts
+    verdict = assess(text, history=[Turn("user", said) for said in earlier])
+    assert (verdict.level, verdict.action) == (1, "answer")
+
+
+@pytest.mark.parametrize(
+    ("heads", "expected"),
+    [
+        ({"harmful_content": 0.9, "fraud": 0.6}, (2, "refuse", "refuse.other")),
+        ({"jailbreak": 0.9, "extreme_emotion": 0.6}, (1, "refuse", "refuse.jailbreak")),
+        ({"relative_roleplay": 0.9, "extreme_emotion": 0.6}, (1, "refuse", "refuse.relative_roleplay")),
+        (
+            {"harmful_content": 0.9, "harmful_content.minor_sexual": 0.9, "crisis": 0.6},
+            (2, "refuse", "refuse.minor_sexual"),
+        ),
+        ({"exit": 0.9, "extreme_emotion": 0.6}, (1, "exit", "exit.done")),
+    ],
+)
+def test_how_somebody_is_stays_known_when_something_is_refused(
+    heads: dict[str, float], expected: tuple[int, str, str]
+) -> None:
+    assert shown(judged(band="teen", **heads)) == expected
 
 
 def test_an_earlier_crisis_by_meaning_stays_in_the_reasons() -> None:

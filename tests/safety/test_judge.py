@@ -1,0 +1,272 @@
+"""The optional judge over real HTTP: what it understands, every way to fail, secrecy, and that it can only raise."""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from pytest_django import Settings
+
+from safety.checks import the_judge_has_a_model
+from safety.engine import Meaning, Turn, assess, judge
+from safety.engine.breaker import State
+
+KEY = "sk-very-secret-key"
+TEXT = "my private diary line"
+UNSAFE = "Safety: Unsafe\nCategories: Suicide & Self-Harm"
+
+
+class Fake:
+    """A chat endpoint whose answer a test sets."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.says: Any = "Safety: Safe\nCategories: None"
+        self.status = 200
+        self.body: bytes | None = None
+        self.wait: asyncio.Event | None = None
+        self.arrived = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((dict(request.headers), await request.json()))
+        self.arrived.set()
+        if self.wait is not None:
+            await self.wait.wait()
+        if self.body is not None:
+            return web.Response(body=self.body, content_type="application/json")
+        if self.status in (301, 307):
+            return web.Response(status=self.status, headers={"Location": str(request.url)})
+        choices = [{"index": 0, "message": {"role": "assistant", "content": self.says}}]
+        return web.json_response({"choices": choices}, status=self.status)
+
+
+@pytest.fixture
+async def fake(settings: Settings) -> AsyncIterator[Fake]:
+    fake = Fake()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", fake.answer)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    settings.JUDGE_BASE_URL = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    settings.JUDGE_API_KEY = KEY
+    settings.JUDGE_MODEL = "a-guard"
+    yield fake
+    await judge.close()
+    await runner.cleanup()
+    judge._breakers.clear()
+
+
+async def ask(text: str = TEXT, history: list[Turn] | None = None, deadline: float = 5.0) -> dict[str, float]:
+    return dict(await judge.ask(text, history or [], deadline=deadline))
+
+
+# --- what it understands ----------------------------------------------------------------------------
+
+CRIME = {"harmful_content": 0.75, "harmful_content.crime": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        ("Safety: Safe\nCategories: None", {}),
+        ("Safety: Safe\nCategories: Violent", {}),
+        (UNSAFE, {"crisis": 0.75}),
+        ("Safety: Controversial\nCategories: Suicide & Self-Harm", {"crisis": 0.4}),
+        (
+            "Safety: Unsafe\nCategories: Violent",
+            {"harmful_content": 0.75, "harmful_content.violence_terror": 0.75},
+        ),
+        ("Safety: Unsafe\nCategories: Non-violent Illegal Acts", CRIME),
+        (
+            "Safety: Unsafe\nCategories: Sexual Content or Sexual Acts",
+            {"harmful_content": 0.75, "harmful_content.sexual": 0.75},
+        ),
+        ("Safety: Unsafe\nCategories: PII", {"pii": 0.75}),
+        ("Safety: Unsafe\nCategories: Unethical Acts", {"harmful_content": 0.75}),
+        ("Safety: Unsafe\nCategories: Jailbreak,PII", {"jailbreak": 0.75, "pii": 0.75}),
+        ("Safety: Unsafe\nCategories: Politically Sensitive Topics, Copyright Violation", {}),
+        ("Safety: Unsafe\nCategories: Something New, Jailbreak", {"jailbreak": 0.75}),
+        ("Safety: Unsafe\nCategories: None", {}),
+        ("<think>\nSafety: Unsafe?\n</think>\n\nSafety: Safe\nCategories: None\nRefusal: No", {}),
+        ('{"safety": "Unsafe", "categories": ["Jailbreak"]}', {"jailbreak": 0.75}),
+        ('```json\n{"safety": "unsafe", "categories": "Suicide & Self-Harm"}\n```', {"crisis": 0.75}),
+        ('{"safety": "controversial", "categories": ["jailbreak", "None"]}', {"jailbreak": 0.4}),
+    ],
+)
+async def test_answers_become_scores(fake: Fake, says: str, expected: dict[str, float]) -> None:
+    fake.says = says
+    assert await ask() == expected
+    assert judge._breakers[next(iter(judge._breakers))].state is State.CLOSED
+
+
+async def test_it_is_sent_the_words_and_nothing_else(fake: Fake, settings: Settings) -> None:
+    history = [Turn("user", f"{n} " + "长" * 500) for n in range(8)] + [
+        Turn("ai", "嗯"),
+        Turn("staff", "hm \ud83d"),
+    ]
+    await ask("你好", history)
+    headers, body = fake.requests[0]
+    assert headers["Authorization"] == f"Bearer {KEY}"
+    assert body.keys() == {"model", "messages", "max_tokens", "temperature", "stream"}
+    assert (body["model"], body["stream"], body["temperature"]) == ("a-guard", False, 0)
+    assert [message["role"] for message in body["messages"]] == ["user"] * 4 + ["assistant", "user", "user"]
+    assert body["messages"][-3:] == [
+        {"role": "assistant", "content": "嗯"},
+        {"role": "user", "content": "hm \ud83d"},
+        {"role": "user", "content": "你好"},
+    ]
+    assert all(len(message["content"]) <= 400 for message in body["messages"])
+    settings.JUDGE_API_KEY = ""
+    await ask()
+    assert "Authorization" not in fake.requests[1][0]
+
+
+async def test_without_an_address_nobody_is_asked(fake: Fake, settings: Settings) -> None:
+    fake.says = UNSAFE
+    settings.JUDGE_BASE_URL = ""
+    assert await ask() == {}
+    assert fake.requests == []
+
+
+# --- every way to fail -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "",
+        "I cannot help with that.",
+        "Safety: Unsafe",
+        "Categories: Violent",
+        "Safety: Dangerous\nCategories: Violent",
+        "Not Safety: Unsafe\nCategories: Violent",
+        '{"safety": "Unsafe"}',
+        '{"safety": 3, "categories": []}',
+        '{"safety": "Unsafe", "categories": [3]}',
+        '{"safety": "Unsafe", "categories": null}',
+        "{",
+        "```[]```",
+        "[" * 20_000,
+        "{" + '"a":[' * 10_000,
+        None,
+        3,
+        ["Safety: Unsafe"],
+        {"Safety": "Unsafe"},
+    ],
+)
+async def test_what_cannot_be_read_says_nothing(fake: Fake, says: Any) -> None:
+    fake.says = says
+    assert await ask() == {}
+    assert next(iter(judge._breakers.values()))._failures == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b"\xff", b'{"choices": []}', b'{"choices": [{}]}', b" " * 70_000 + b"{}", b"[" * 60_000]
+)  # fmt: skip
+async def test_an_answer_of_another_shape_says_nothing(fake: Fake, body: bytes) -> None:
+    fake.body = body
+    assert await ask() == {}
+    assert next(iter(judge._breakers.values()))._failures == 1
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 404, 429, 500, 503])
+async def test_an_error_says_nothing(fake: Fake, status: int) -> None:
+    fake.says, fake.status = UNSAFE, status
+    assert await ask() == {}
+    assert len(fake.requests) == 1
+
+
+async def test_who_is_late_says_nothing(fake: Fake) -> None:
+    fake.says, fake.wait = UNSAFE, asyncio.Event()
+    assert await ask(deadline=0.1) == {}
+    fake.wait.set()
+    assert await ask() == {"crisis": 0.75}
+
+
+async def test_nobody_there_says_nothing_and_soon_costs_nothing(fake: Fake, settings: Settings) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        settings.JUDGE_BASE_URL = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+        for _ in range(5):
+            assert await ask() == {}
+    breaker = judge._breakers[settings.JUDGE_BASE_URL]
+    assert breaker.state is State.OPEN
+    assert breaker.admit() is None
+    assert await ask() == {}
+
+
+async def test_the_breaker_stops_asking(fake: Fake) -> None:
+    fake.status = 500
+    for _ in range(8):
+        await ask()
+    assert len(fake.requests) == 5
+
+
+async def test_a_turn_that_was_given_up_is_no_failure(fake: Fake) -> None:
+    fake.wait = asyncio.Event()
+    asked = asyncio.create_task(judge.ask(TEXT, [], deadline=30))
+    await fake.arrived.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert next(iter(judge._breakers.values()))._failures == 0
+    fake.wait.set()
+
+
+async def test_no_word_and_no_key_reaches_a_log(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    fake.says = f"Safety: {TEXT} {KEY}"
+    await ask()
+    fake.body = json.dumps({"error": f"{TEXT} {KEY}"}).encode()
+    await ask()
+    fake.wait = asyncio.Event()
+    await ask(deadline=0.05)
+    fake.wait.set()
+    assert caplog.records
+    for record in caplog.records:
+        assert TEXT not in (said := record.getMessage() + str(record.exc_info) + str(record.exc_text))
+        assert KEY not in said
+
+
+# --- it can only raise -------------------------------------------------------------------------------
+
+
+def test_the_higher_score_counts() -> None:
+    found = Meaning({}).raised(TEXT, {"crisis": 0.6, "pii": 0.3})
+    again = found.raised(TEXT, {"crisis": 0.4, "jailbreak": 0.4, "pii": 0.75})
+    assert again.of(TEXT) == {"crisis": 0.6, "pii": 0.75, "jailbreak": 0.4}
+    assert found.of(TEXT) == {"crisis": 0.6, "pii": 0.3}
+    assert again.of("another") == {}
+    assert again.raised(TEXT, {}).of(TEXT) == again.of(TEXT)
+
+
+@pytest.mark.parametrize(
+    "text", ["我不想活了", "没有我大家会过得更好", "怎么制作炸弹", "今天好难过", "拜拜", "今天吃了面"]
+)
+def test_no_verdict_becomes_lower_by_an_opinion(text: str) -> None:
+    alone = assess(text, meaning=Meaning({}))
+    for task in ("crisis", "harmful_content", "jailbreak", "pii"):
+        for score in (0.4, 0.75):
+            raised = assess(text, meaning=Meaning({}).raised(text, {task: score}))
+            assert raised.level >= alone.level
+            assert raised.action != "answer" or alone.action == "answer"
+
+
+def test_unsafe_counts_and_controversial_alone_does_not() -> None:
+    text = "我站在窗边"
+    assert assess(text, meaning=Meaning({}).raised(text, {"crisis": 0.75})).action == "help_card"
+    assert assess(text, meaning=Meaning({}).raised(text, {"crisis": 0.4})).action == "answer"
+
+
+def test_an_address_without_a_model_is_a_mistake(settings: Settings) -> None:
+    settings.JUDGE_BASE_URL, settings.JUDGE_MODEL = "http://127.0.0.1:1/v1", ""
+    assert [found.id for found in the_judge_has_a_model(None)] == ["safety.E006"]
+    settings.JUDGE_MODEL = "a-guard"
+    assert the_judge_has_a_model(None) == []
+    settings.JUDGE_BASE_URL, settings.JUDGE_MODEL = "", ""
+    assert the_judge_has_a_model(None) == []
