@@ -40,7 +40,7 @@ async def kept(desk) -> tuple[Message, str]:
     return message, message.open(desk.actor.user_id)
 
 
-async def test_a_reply_is_cut_before_its_bad_clause_and_stored_as_shown(desk, model, monkeypatch):
+async def test_a_reply_is_cut_before_its_bad_sentence_and_stored_as_shown(desk, model, monkeypatch):
     look_with(Judge(word("先把作业")), monkeypatch)
     model.script(reply=KEPT + BAD + KEPT * 200, gap=0.005)
     await ask(desk)

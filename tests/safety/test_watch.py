@@ -143,7 +143,7 @@ async def test_nothing_is_shown_that_was_not_looked_at(text: str) -> None:
             assert f"user said\n{so_far[-240:]}" in judge.passed
 
 
-async def test_a_bad_clause_is_cut_before_it_is_shown_and_named() -> None:
+async def test_a_bad_sentence_is_cut_before_it_is_shown_and_named() -> None:
     for task in ("manipulation", "impersonation", "reply_safety"):
         judge = Judge(word("先放一边", task))
         shown, watch = await run(list("好的呀，没问题。你把作业先放一边吧。晚安，明天见。"), judge)
@@ -190,8 +190,8 @@ async def test_the_model_is_read_on_and_what_it_writes_meanwhile_joins_the_next_
     assert len(judge.asked) == 2
 
 
-async def test_a_reply_that_comes_at_once_is_looked_at_clause_by_clause() -> None:
-    """A bad clause must not hide among many good ones."""
+async def test_a_reply_that_comes_at_once_is_looked_at_sentence_by_sentence() -> None:
+    """A bad sentence must not hide among many good ones."""
     text = "这是一句很普通的话。" * 30
     judge = Judge(nothing)
     shown, _ = await run([text], judge)
@@ -245,7 +245,7 @@ async def test_the_part_an_adult_chose_is_no_deception_unless_the_question_is_wh
         assert (await run(list(text), judge, **who))[1].cut, who
 
 
-async def test_little_is_held_back_and_never_more_than_a_clause() -> None:
+async def test_little_is_held_back_and_never_for_long() -> None:
     held = []
     for text in TEXTS[:3]:
         watch = watching(Judge(nothing))
