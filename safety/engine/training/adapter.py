@@ -21,7 +21,7 @@ RANK: Final = 8
 EPOCHS: Final = 3
 _BATCH: Final = 32
 _RATE: Final = 1e-3
-_LONGEST: Final = 96  # pieces; longer texts are rare and slow
+_LONGEST: Final = 48  # pieces; longer texts are rare and slow
 _SEED: Final = 20261122
 
 
@@ -55,11 +55,14 @@ def train(
     known = ~np.isnan(answers)
     # Rare answers count as much as frequent ones, within bounds.
     positives = np.nansum(answers, axis=0)
-    balance = torch.from_numpy(np.clip((known.sum(0) - positives) / np.maximum(positives, 1), 1, 8).astype(np.float32))
+    balance = torch.from_numpy(
+        np.clip((known.sum(0) - positives) / np.maximum(positives, 1), 1, 8).astype(np.float32)
+    )
     head = nn.Linear(dual.get_embedding_dimension(), answers.shape[1])
     parameters = [p for module in added.values() for p in (module.a, module.b)]
     optimiser = torch.optim.AdamW(
-        [{"params": parameters, "lr": _RATE}, {"params": head.parameters(), "lr": 5 * _RATE}], weight_decay=0.01
+        [{"params": parameters, "lr": _RATE}, {"params": head.parameters(), "lr": 5 * _RATE}],
+        weight_decay=0.01,
     )
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
     batches = [order[at : at + _BATCH] for at in range(0, len(order), _BATCH)]

@@ -7,13 +7,15 @@ A file of --data has one JSON object a line: id, text, lang, label, source.
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from safety.engine.scores import readable
+
 CORPUS: Final = Path(__file__).parent.parent / "corpus"
-Part = Literal["train", "test"]
+Part = Literal["train", "tune", "test"]
 
 NEGATIVE: Final = frozenset(
     {"negative", "negative_ad", "benign", "benign_chat", "benign_trap", "benign_sensitive"}
@@ -52,13 +54,26 @@ CATEGORIES: Final = (
     "self_harm",
 )
 # Positive for one of these says nothing about the others: a despairing child who has only the companion.
-_TOGETHER: Final = frozenset({"crisis", "extreme_emotion", "dependence", "minor", "elder_health", "harmful_content", "fraud", "insult", "jailbreak", "exit"})
+_TOGETHER: Final = frozenset(
+    {
+        "crisis",
+        "extreme_emotion",
+        "dependence",
+        "minor",
+        "elder_health",
+        "harmful_content",
+        "fraud",
+        "insult",
+        "jailbreak",
+        "exit",
+    }
+)
 # Harmless lines of other hands were chosen with other tasks in mind.
 _NOT_LOOKED_AT: Final = {
     "benign_chat": ("minor", "dependence", "professional_advice", "relative_roleplay", "exit"),
     "benign_sensitive": ("minor", "dependence", "professional_advice", "elder_health"),
 }
-# A quarter of the families and rows is never trained on; of these sources, nothing is: they show what happens with text
+# A fifth of the families and rows is never trained on, a tenth sets the thresholds; of these sources, nothing is: they show what happens with text
 # by other hands. NotInject is a test of false alarms and would be worthless if it were learned.
 _NEVER_TRAINED: Final = (
     "NotInject",
@@ -68,7 +83,20 @@ _NEVER_TRAINED: Final = (
     "XSTest",
     "SimpleSafetyTests",
 )
-_TEST_SHARE: Final = 4  # one in four
+_TURNS: Final[tuple[Part, ...]] = (
+    "test",
+    "train",
+    "train",
+    "tune",
+    "train",
+    "train",
+    "test",
+    "train",
+    "train",
+    "train",
+)
+_MANY: Final = 20  # families
+_NEIGHBOURS: Final = 12  # lines of a family that are kept together where families are few
 
 
 @dataclass(frozen=True)
@@ -84,6 +112,12 @@ class Row:
     family: str
     history: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    part: Part = "train"  # see divided()
+
+    @property
+    def as_read(self) -> str:
+        """What the encoders see of it: the messages before it, or what a reply answers, are part of that."""
+        return readable(("\n" if self.by_ai else " ").join((*self.history[-3:], self.text)))
 
     @property
     def by_ai(self) -> bool:
@@ -98,15 +132,36 @@ class Row:
             return self.label.startswith("unsafe")
         return self.label not in NEGATIVE
 
-    @property
-    def part(self) -> Part:
-        """Whole families and whole small sources are kept apart, so that nothing alike is on both sides."""
-        if any(name in self.source for name in _NEVER_TRAINED):
-            return "test"
-        group = (
-            f"{self.task} {self.lang} {self.family}" if self.source == "corpus" else self.text.strip().lower()
+
+def divided(rows: Sequence[Row]) -> list[Row]:
+    """The rows, each with the part it belongs to; always the same for the same rows.
+
+    Whole families of the corpus stay together where a task has enough of them, else neighbouring lines; equal texts of
+    other sets stay together. Whole sources by other hands are kept for the test.
+    """
+    families: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        families.setdefault((row.task, row.lang), set()).add(row.family)
+    groups: dict[tuple[str | bool | None, ...], dict[str, list[Row]]] = {}
+    for row in rows:
+        many = len(families[row.task, row.lang]) >= _MANY
+        number = int(row.id.rpartition("-")[2]) if row.source == "corpus" else 0
+        name = (
+            f"{row.family} {'' if many else number // _NEIGHBOURS}"
+            if row.family
+            else row.text.strip().lower()
         )
-        return "test" if hashlib.sha256(group.encode()).digest()[0] % _TEST_SHARE == 0 else "train"
+        kind = None if many else row.positive  # a few families: positive and negative lines take turns
+        groups.setdefault((row.task, row.lang, row.source, kind), {}).setdefault(name, []).append(row)
+    found = []
+    for (_task, _lang, source, _kind), named in groups.items():
+        ordered = sorted(named, key=lambda name: hashlib.sha256(name.encode()).digest())
+        for number, name in enumerate(ordered):
+            part: Part = _TURNS[number % len(_TURNS)]
+            if any(known in str(source) for known in _NEVER_TRAINED):
+                part = "test"
+            found += [replace(row, part=part) for row in named[name]]
+    return found
 
 
 @dataclass(frozen=True)
