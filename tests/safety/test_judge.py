@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 from aiohttp import web
 from pytest_django import Settings
@@ -14,6 +15,8 @@ from pytest_django import Settings
 from safety.checks import the_judge_has_a_model
 from safety.engine import Meaning, Turn, assess, judge
 from safety.engine.breaker import State
+from safety.engine.heads import heads
+from safety.engine.scores import name, readable
 
 KEY = "sk-very-secret-key"
 TEXT = "my private diary line"
@@ -166,7 +169,7 @@ async def test_what_cannot_be_read_says_nothing(fake: Fake, says: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"null", b"[]", b"\xff", b'{"choices": []}', b'{"choices": [{}]}', b" " * 70_000 + b"{}", b"[" * 60_000]
+    "body", [b"", b"null", b"[]", b"\xff", b'{"choices": []}', b'{"choices": [{}]}', b"[" * 60_000]
 )  # fmt: skip
 async def test_an_answer_of_another_shape_says_nothing(fake: Fake, body: bytes) -> None:
     fake.body = body
@@ -207,6 +210,19 @@ async def test_the_breaker_stops_asking(fake: Fake) -> None:
     assert len(fake.requests) == 5
 
 
+async def test_one_answer_and_the_failures_before_it_are_forgotten(fake: Fake) -> None:
+    for status in [500] * 4 + [200] + [500] * 4 + [200]:
+        fake.status = status
+        await ask()
+    assert len(fake.requests) == 10
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(fake: Fake) -> None:
+    choices = [{"message": {"content": UNSAFE}}]
+    fake.body = json.dumps({"choices": choices}).encode() + b" " * 70_000
+    assert await ask() == {}
+
+
 async def test_a_turn_that_was_given_up_is_no_failure(fake: Fake) -> None:
     fake.wait = asyncio.Event()
     asked = asyncio.create_task(judge.ask(TEXT, [], deadline=30))
@@ -221,6 +237,8 @@ async def test_a_turn_that_was_given_up_is_no_failure(fake: Fake) -> None:
 async def test_no_word_and_no_key_reaches_a_log(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     fake.says = f"Safety: {TEXT} {KEY}"
+    await ask()
+    fake.says = json.dumps({"safety": TEXT, "categories": [KEY]})
     await ask()
     fake.body = json.dumps({"error": f"{TEXT} {KEY}"}).encode()
     await ask()
@@ -243,6 +261,12 @@ def test_the_higher_score_counts() -> None:
     assert found.of(TEXT) == {"crisis": 0.6, "pii": 0.3}
     assert again.of("another") == {}
     assert again.raised(TEXT, {}).of(TEXT) == again.of(TEXT)
+
+
+def test_a_score_of_the_heads_is_not_lowered() -> None:
+    row = np.full(len(heads().names), 0.6, np.float32)
+    found = Meaning({name(readable(TEXT)): row}).raised(TEXT, {"crisis": 0.4, "jailbreak": 0.75}).of(TEXT)
+    assert found == pytest.approx(dict.fromkeys(heads().names, 0.6) | {"jailbreak": 0.75})
 
 
 @pytest.mark.parametrize(
