@@ -40,7 +40,7 @@ _TOKEN = re.compile(
     r"\s?[!-~]+|\s+|.", re.DOTALL
 )  # a word with its space, or a character where there are no spaces
 
-_CLAUSE = re.compile(r"[^，。！？；：,.!?;:\n]+[，。！？；：,.!?;:\n]+")
+_CLAUSE = re.compile(r"([^，。！？；：,.!?;:\n]+)[，。！？；：,.!?;:\n]")
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ async def crowds(texts: Texts, count: int, rate: float, rows: Rows) -> None:
 @dataclass
 class Lags:
     tokens: list[float]  # written and not shown, at each token
-    clauses: list[float]  # ms from the last character of a clause to the moment when all of it is shown
+    clauses: list[float]  # ms from the mark that ends a clause to the moment when its words are shown
     cut: int = 0
 
 
@@ -234,7 +234,7 @@ async def write(user_text: str, reply: str, gap: float, lags: Lags) -> None:
     watch = Watch(look=look, age_band="adult", persona_relationship="friend", user_text=user_text)
     loop = asyncio.get_running_loop()
     written: list[int] = []  # length of the reply after each token
-    clauses = {found.end(): 0.0 for found in _CLAUSE.finditer(reply)}
+    clauses = {found.end(1): 0.0 for found in _CLAUSE.finditer(reply)}
     shown = 0
 
     async def read() -> None:
@@ -248,7 +248,7 @@ async def write(user_text: str, reply: str, gap: float, lags: Lags) -> None:
             lags.tokens.append(sum(1 for end in written if end > shown))
             now = loop.time()
             for end, at in clauses.items():
-                if not at and end <= length:
+                if not at and end < length:
                     clauses[end] = now
             if not watch.feed(token):
                 return
@@ -258,7 +258,9 @@ async def write(user_text: str, reply: str, gap: float, lags: Lags) -> None:
     while text := await watch.next():
         now = loop.time()
         lags.clauses += [
-            (now - at) * 1000 for end, at in clauses.items() if shown < end <= shown + len(text) and at
+            (now - at) * 1000 if at else 0.0
+            for end, at in clauses.items()
+            if shown < end <= shown + len(text)
         ]
         shown += len(text)
     lags.cut += watch.cut
