@@ -4,11 +4,11 @@ In words that rules know none gets through; in others their meaning gives most a
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from safety.engine import StreamGuard
+from safety.engine import StreamGuard, client
 from safety.engine.meaning import understand
 from safety.engine.scores import Scores
 from safety.engine.watch import Watch
@@ -65,6 +65,12 @@ def goodbye_to(text: str) -> str:
     return LEAVING["zh" if any(char > "\u2e80" for char in text) else "en"]
 
 
+@pytest.fixture
+async def embeddings(embedding_server: str) -> AsyncIterator[None]:
+    yield
+    await client.close()
+
+
 async def look(texts: Sequence[str]) -> list[Scores] | None:
     meaning = await understand(texts, deadline=10.0)
     return None if meaning is None else [meaning.of(text) for text in texts]
@@ -96,7 +102,7 @@ async def test_a_tactic_is_cut_by_its_words(tactic: str, text: str) -> None:
     assert "".join(shown) in ("", "*")
 
 
-async def test_tactics_in_other_words_are_cut_by_their_meaning(embedding_server: str) -> None:
+async def test_tactics_in_other_words_are_cut_by_their_meaning(embeddings: None) -> None:
     """A floor, to be raised when the heads get better: the heads miss some, and docs/evaluation.md says how many."""
     cut = []
     for tactic, text in BY_MEANING:
@@ -111,7 +117,7 @@ async def test_tactics_in_other_words_are_cut_by_their_meaning(embedding_server:
     assert len(set(cut)) >= 5, "of the six tactics"
 
 
-async def test_friendly_goodbyes_are_shown(embedding_server: str) -> None:
+async def test_friendly_goodbyes_are_shown(embeddings: None) -> None:
     """Likewise a floor: one of them may be misread."""
     whole = [text for text in GOODBYES if (await watched(text))[0] == text]
     assert len(whole) >= len(GOODBYES) - 1
