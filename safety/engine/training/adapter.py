@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from safety.engine.embeddings.bert import LINEAR, E5
+from safety.engine.embeddings.bert import E5, LINEAR
 from safety.engine.embeddings.encoder import Dual
 
 RANK: Final = 8

@@ -19,28 +19,39 @@ E5_WEIGHT: Final = 3.0  # E5's numbers vary less than USE's; this makes both cou
 _STRENGTH: Final = 1.0  # C of the regression
 _FOREIGN: Final = 0.5  # weight of a negative that was written for another task
 _NEVER: Final = -20.0  # of a question that no line answers with yes
-_ORDINARY: Final = 2.0  # weight of ordinary chat: whatever else fails, that must stay quiet
+_ORDINARY: Final = 3.0  # weight of ordinary chat: whatever else fails, that must stay quiet
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How often a head may be wrong on the tune part: on harmless lines of its own task, and on ordinary chat."""
+    """How often a head may be wrong on the tune part: on the harmless lines beside its task, and on all other lines.
 
-    own: float = 0.03
-    ordinary: float = 0.002
+    `margin` is added to the threshold, in logits, where a mistake would be felt by everybody and often.
+    """
+
+    own: float = 0.05
+    other: float = 0.005
+    margin: float = 0.0
 
 
 PLANS: Final = {
-    "crisis": Plan(0.03, 0.003),
-    "crisis.explicit": Plan(0.02, 0.001),
-    "insult": Plan(0.20, 0.004),
-    "jailbreak": Plan(0.03, 0.002),
-    "minor": Plan(0.10, 0.002),
-    "dependence": Plan(0.10, 0.002),
-    "manipulation": Plan(0.05, 0.003),
-    "impersonation": Plan(0.05, 0.003),
-    "reply_safety": Plan(0.08, 0.005),
+    "crisis": Plan(0.04, 0.005),
+    "crisis.explicit": Plan(0.02, 0.002),
+    "insult": Plan(0.15, 0.01),
+    "jailbreak": Plan(0.01, 0.001, 1.0),
+    "fraud": Plan(0.06, 0.006),
+    "minor": Plan(0.08, 0.02),
+    "dependence": Plan(0.05, 0.004),
+    "exit": Plan(0.02, 0.002, 1.0),
+    "pii": Plan(0.04, 0.003, 0.5),
+    "professional_advice": Plan(0.04, 0.003, 0.5),
+    "relative_roleplay": Plan(0.04, 0.003, 0.5),
+    "extreme_emotion": Plan(0.04, 0.004),
+    "manipulation": Plan(0.05, 0.01),
+    "impersonation": Plan(0.05, 0.01),
+    "reply_safety": Plan(0.06, 0.01),
 }
+_ENOUGH: Final = 60  # harmless lines of a language; with fewer, both languages set its threshold together
 
 
 def fit(rows: Sequence[Row], vectors: Array, texts: Sequence[str], manifest: dict[str, Any]) -> Heads:
@@ -52,7 +63,7 @@ def fit(rows: Sequence[Row], vectors: Array, texts: Sequence[str], manifest: dic
     scale = np.ones(vectors.shape[1], np.float32)
     scale[:384] = E5_WEIGHT
     features = (vectors - mean) * scale
-    weights, biases, thresholds, slopes = [], [], [], []
+    weights, biases, thresholds = [], [], []
     for head in HEADS:
         answers = np.array(
             [np.nan if (said := head.answer(row)) is None else said for row in rows], np.float32
@@ -62,17 +73,15 @@ def fit(rows: Sequence[Row], vectors: Array, texts: Sequence[str], manifest: dic
         biases.append(bias - float((weight * scale) @ mean))
         logits = features @ weight + bias
         marks = [
-            _threshold(head, rows, logits, answers, ordinary, (part == "tune") & (languages == one))
-            for one in LANGUAGES
+            _threshold(head, rows, logits, answers, part == "tune", languages == one) for one in LANGUAGES
         ]
-        thresholds.append([mark for mark, _slope in marks])
-        slopes.append([slope for _mark, slope in marks])
+        thresholds.append(marks)
     return Heads(
         names=tuple(head.name for head in HEADS),
         weights=np.array(weights, np.float32),
         biases=np.array(biases, np.float32),
         thresholds=np.array(thresholds, np.float32).T,
-        slopes=np.array(slopes, np.float32).T,
+        slopes=np.ones((len(LANGUAGES), len(HEADS)), np.float32),
         manifest=manifest,
     )
 
@@ -103,22 +112,16 @@ def _threshold(
     rows: Sequence[Row],
     logits: Array,
     answers: Array,
-    ordinary: NDArray[np.bool_],
-    among: NDArray[np.bool_],
-) -> tuple[float, float]:
-    """Where the decision lies, and how steep the score rises around it."""
+    tune: NDArray[np.bool_],
+    spoken: NDArray[np.bool_],
+) -> float:
+    """Where the decision lies in one language."""
     plan = PLANS.get(head.name, PLANS.get(head.task, Plan()))
-    own = np.array([row.task == head.task for row in rows]) & among
-    mark = max(
-        _quantile(logits[own & (answers == 0)], plan.own),
-        _quantile(logits[ordinary & among & (answers == 0)], plan.ordinary),
-        _quantile(logits[among & (answers == 0) & ~own], plan.ordinary * 5),
-    )
-    return mark, 1.0
-
-
-def _quantile(logits: Array, share: float) -> float:
-    """The value that no more than this share lies above; unsure where there are few, so a little higher then."""
-    if not len(logits):
-        return -2.0
-    return float(np.quantile(logits, 1 - share))
+    harmless = tune & (answers == 0)
+    own = np.array([row.task == head.task for row in rows])
+    marks = []
+    for among, share in ((harmless & own, plan.own), (harmless & ~own, plan.other)):
+        enough = (among & spoken).sum() >= _ENOUGH
+        if (found := logits[among & spoken if enough else among]).size:
+            marks.append(float(np.quantile(found, 1 - share)))
+    return max(marks, default=0.0) + plan.margin

@@ -68,13 +68,13 @@ _TOGETHER: Final = frozenset(
         "exit",
     }
 )
-# Harmless lines of other hands were chosen with other tasks in mind.
+# Harmless lines of other hands were chosen with other tasks in mind; ordinary chat is harmless in every way.
 _NOT_LOOKED_AT: Final = {
-    "benign_chat": ("minor", "dependence", "professional_advice", "relative_roleplay", "exit"),
-    "benign_sensitive": ("minor", "dependence", "professional_advice", "elder_health"),
+    "humanebench": ("minor", "dependence", "professional_advice", "relative_roleplay", "exit"),
+    "CValues": ("minor", "dependence", "professional_advice", "elder_health"),
 }
-# A fifth of the families and rows is never trained on, a tenth sets the thresholds; of these sources, nothing is: they show what happens with text
-# by other hands. NotInject is a test of false alarms and would be worthless if it were learned.
+# A fifth of the families and rows is never trained on, a tenth sets the thresholds. Of these sources, nothing is trained
+# on: they show what happens with text by other hands, and NotInject would be worthless if it were learned.
 _NEVER_TRAINED: Final = (
     "NotInject",
     "DiaSafety Risk-Ignorance",
@@ -161,7 +161,9 @@ def divided(rows: Sequence[Row]) -> list[Row]:
             if any(known in str(source) for known in _NEVER_TRAINED):
                 part = "test"
             found += [replace(row, part=part) for row in named[name]]
-    return found
+    # A text that is learned for one task is no test of another.
+    learned = {row.text for row in found if row.part == "train"}
+    return [replace(row, part="train") if row.text in learned else row for row in found]
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,8 @@ class Head:
         if self.task in row.also:
             return None if self.kind else True
         if row.task == "over_refusal":
-            return None if self.task in _NOT_LOOKED_AT.get(row.label, ()) else False
+            unseen = (tasks for name, tasks in _NOT_LOOKED_AT.items() if name in row.source)
+            return None if any(self.task in tasks for tasks in unseen) else False
         if row.source != "corpus":  # its label is about one task; nobody looked for the others
             return None
         return None if row.positive and {row.task, self.task} <= _TOGETHER else False

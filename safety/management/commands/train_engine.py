@@ -27,10 +27,15 @@ class Command(BaseCommand):
         "Train the safety engine's heads from the lines written for this project and, with --data, from further "
         "labelled sets. The evaluation part is never used."
     )
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--data", type=Path, help="folder of further labelled sets, one TASK.jsonl a task")
-        parser.add_argument("--adapter", action="store_true", help="train the encoder's adapter first (half an hour)")
+        parser.add_argument(
+            "--data", type=Path, help="folder of further labelled sets, one TASK.jsonl a task"
+        )
+        parser.add_argument(
+            "--adapter", action="store_true", help="train the encoder's adapter first (half an hour)"
+        )
         parser.add_argument("--output", type=Path, default=heads.MODEL, help="folder for arrays and manifest")
 
     def handle(self, *args: Any, data: Path | None, adapter: bool, output: Path, **options: Any) -> None:
@@ -118,13 +123,19 @@ def _manifest(rows: Sequence[Row], data: Path | None, adapter: Path) -> dict[str
         "data": {
             path.name: {
                 "sha256": own[path.name],
-                "origin": "written for this project" if path.suffix == ".tsv" else "see docs/data-register.md",
+                "origin": "written for this project"
+                if path.suffix == ".tsv"
+                else "see docs/data-register.md",
                 "licence": "Apache-2.0" if path.suffix == ".tsv" else "see docs/data-register.md",
             }
             for path in files
         },
         "rows": dict(_parts(rows)),
-        "code": {"python": platform.python_version(), "torch": torch.__version__, "sklearn": sklearn.__version__},
+        "code": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "sklearn": sklearn.__version__,
+        },
     }
 
 
