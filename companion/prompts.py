@@ -62,7 +62,8 @@ _ASKED = {
     "en": "They ask whether you are real: say first that you are an AI.",
 }
 _ADVICE = {
-    "zh-hans": "对方在问医疗、法律或投资的决定：不下诊断、不给剂量和买卖建议，直说该找医生、律师或正规机构，可以帮着理清要问什么。",
+    "zh-hans": "对方在问医疗、法律或投资的决定：不下诊断，不给剂量和买卖建议，"
+    "直说该找医生、律师或正规机构，可以帮着理清要问什么。",
     "en": "They ask for a medical, legal or investment decision: no diagnosis, dose or tip; say that a doctor, lawyer or "
     "licensed adviser must answer; you may help to prepare the questions.",
 }

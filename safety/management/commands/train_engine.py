@@ -9,10 +9,11 @@ from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from django.core.management.base import BaseCommand, CommandError
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from safety.engine import heads
@@ -66,7 +67,7 @@ class Command(BaseCommand):
 
         used = [row for row in rows if row.part == "train"]
         answers = np.array([_answers(row) for row in used], np.float32)
-        known = ~np.isnan(answers).all(axis=1)
+        known: NDArray[np.bool_] = ~np.isnan(answers).all(axis=1)
         model = encoder.load(adapter=None, fast=False)
         with tqdm(desc="adapter", unit="step", disable=None) as bar:
 
@@ -76,7 +77,7 @@ class Command(BaseCommand):
                 bar.set_postfix(loss=f"{loss:.3f}")
 
             texts = [row.as_read for row, keep in zip(used, known, strict=True) if keep]
-            arrays = adapter.train(model[0], texts, answers[known], progress=progress)
+            arrays = adapter.train(cast(encoder.Dual, model[0]), texts, answers[known], progress=progress)
         adapter.save(path, arrays)
 
 
