@@ -24,6 +24,8 @@ class Assessment(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("verdict on a message")
+        verbose_name_plural = _("verdicts on messages")
         indexes: ClassVar[list[models.Index]] = [
             # Serves "recent signals of this person" without reading the quiet ones.
             models.Index(
