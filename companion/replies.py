@@ -331,7 +331,7 @@ def _interrupt(reply: Message, user_id: uuid.UUID, now: dt.datetime) -> int:
 
 async def look(texts: Sequence[str]) -> list[Scores] | None:
     """What the heads say of the texts, or None when they are late or down."""
-    meaning = await understand(texts, deadline=settings.EMBEDDINGS_DEADLINE)
+    meaning = await understand(texts, deadline=settings.EMBEDDINGS_DEADLINE, remember=False)
     return None if meaning is None else [meaning.of(text) for text in texts]
 
 

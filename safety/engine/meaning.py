@@ -35,8 +35,8 @@ class _Memory(OrderedDict[bytes, Array]):
 _memory = _Memory()
 
 
-async def understand(texts: Iterable[str], *, deadline: float) -> Meaning | None:
-    """The scores of all texts within so many seconds, or None."""
+async def understand(texts: Iterable[str], *, deadline: float, remember: bool = True) -> Meaning | None:
+    """The scores of all texts within so many seconds, or None. What is asked once only need not be remembered."""
     named = {name(clear): clear for clear in map(readable, texts)}
     missing = {key: clear for key, clear in named.items() if key not in _memory}
     found = {key: _memory[key] for key in named if key in _memory}
@@ -49,5 +49,6 @@ async def understand(texts: Iterable[str], *, deadline: float) -> Meaning | None
             return None
         for key, row in zip(missing, rows, strict=True):
             found[key] = row
-            _memory.keep(key, row)
+            if remember:
+                _memory.keep(key, row)
     return Meaning(found)

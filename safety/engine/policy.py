@@ -21,6 +21,17 @@ _PATIENCE: Final = 2  # messages within which the question about a story may be 
 _AT_RISK: Final = ("crisis", "elder_health", "abuse", "fraud")
 _DISTRESS: Final = frozenset({"crisis", "extreme_emotion", "abuse"})  # their level 1 is how somebody feels
 _TOLD: Final = frozenset({"fiction", "game", "news"})  # guards of what is told and not felt
+_PART_OF: Final = {  # what the rules for replies tell apart and the heads do not
+    "human_claim": "impersonation",
+    "kin": "impersonation",
+    "intimacy": "impersonation",
+    "meet": "impersonation",
+    "secrecy": "manipulation",
+    "spending": "manipulation",
+    "self_harm": "reply_safety",
+    "sexual": "reply_safety",
+    "fishing": "reply_safety",
+}
 _SUBJECTS: Final = {"fraud": "fraud", "abuse": "abuse", "elder_health": "health"}
 _MINOR: Final = frozenset({"child", "teen"})
 _BANDS: Final = frozenset({"child", "teen", "adult", "elder"})
@@ -218,7 +229,8 @@ def _scores(signals: Iterable[Signal], heads: Mapping[str, float]) -> dict[str, 
     """One score a task: the strongest of its rules and its head."""
     scores = {task: score for task, score in heads.items() if "." not in task}
     for signal in signals:
-        scores[signal.rule.task] = max(signal.score, scores.get(signal.rule.task, 0.0))
+        for task in {signal.rule.task, _PART_OF.get(signal.rule.task, signal.rule.task)}:
+            scores[task] = max(signal.score, scores.get(task, 0.0))
     return scores
 
 

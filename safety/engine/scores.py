@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -53,6 +54,7 @@ def from_vectors(texts: Sequence[str], vectors: Array) -> Meaning:
     return Meaning(dict(zip(map(name, clear), heads().score(vectors, clear), strict=True)))
 
 
+@lru_cache(maxsize=256)  # of a turn and the look at its answer: asked for twice, to understand and to judge
 def readable(text: str) -> str:
     """A text as the encoders should see it: as it is, or folded when its spelling was made hard to read."""
     plain = "".join(

@@ -18,6 +18,7 @@ from safety.engine.training.rows import HEADS, Head, Row
 E5_WEIGHT: Final = 3.0  # E5's numbers vary less than USE's; this makes both count
 _STRENGTH: Final = 1.0  # C of the regression
 _FOREIGN: Final = 0.5  # weight of a negative that was written for another task
+_UNFINISHED: Final = 0.4  # weight of a harmless reply that is still being written
 _NEVER: Final = -20.0  # of a question that no line answers with yes
 _ORDINARY: Final = 3.0  # weight of ordinary chat: whatever else fails, that must stay quiet
 
@@ -101,6 +102,7 @@ def _regression(
     own = np.array([row.task == head.task for row in rows])
     weight = np.where(own, 1.0, _FOREIGN)
     weight[ordinary] = _ORDINARY
+    weight[np.array([row.unfinished for row in rows])] *= _UNFINISHED
     weight[yes & use] *= max(0.5, weight[use & ~yes].sum() / max(1.0, weight[use & yes].sum()) * 0.4)
     regression = LogisticRegression(C=_STRENGTH, solver="newton-cholesky", max_iter=200)
     regression.fit(features[use], yes[use], sample_weight=weight[use])

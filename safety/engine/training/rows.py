@@ -113,6 +113,7 @@ class Row:
     history: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     part: Part = "train"  # see divided()
+    unfinished: bool = False  # see grown()
 
     @property
     def as_read(self) -> str:
@@ -164,6 +165,22 @@ def divided(rows: Sequence[Row]) -> list[Row]:
     # A text that is learned for one task is no test of another.
     learned = {row.text for row in found if row.part == "train"}
     return [replace(row, part="train") if row.text in learned else row for row in found]
+
+
+def grown(rows: Sequence[Row]) -> list[Row]:
+    """The rows, and harmless replies as they look while they are being written: half a sentence is no offence."""
+    from safety.engine.watch import Places
+
+    found = list(rows)
+    for row in rows:
+        if row.by_ai and row.part == "train" and row.positive is False:
+            ends = [mark.end for mark in Places().read(row.text)]
+            found += [
+                replace(row, text=row.text[:end], unfinished=True)
+                for end in ends
+                if end < len(row.text.rstrip())
+            ]
+    return found
 
 
 @dataclass(frozen=True)

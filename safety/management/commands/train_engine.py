@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 from django.core.management.base import BaseCommand, CommandError
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from safety.engine import heads
@@ -47,7 +46,7 @@ class Command(BaseCommand):
             rows = list(labelled.corpus()) + (list(labelled.labelled(data)) if data else [])
         except labelled.CorpusError as error:
             raise CommandError(str(error)) from error
-        rows = labelled.divided(rows)
+        rows = labelled.grown(labelled.divided(rows))
         self.stdout.write(", ".join(f"{count} rows to {part}" for part, count in _parts(rows).items()))
         output.mkdir(parents=True, exist_ok=True)
         if adapter:
@@ -67,7 +66,7 @@ class Command(BaseCommand):
 
         used = [row for row in rows if row.part == "train"]
         answers = np.array([_answers(row) for row in used], np.float32)
-        known: NDArray[np.bool_] = ~np.isnan(answers).all(axis=1)
+        known = ~np.asarray(np.isnan(answers).all(axis=1))
         model = encoder.load(adapter=None, fast=False)
         with tqdm(desc="adapter", unit="step", disable=None) as bar:
 
