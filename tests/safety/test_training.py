@@ -106,6 +106,13 @@ class TestParts:
         again = divided(list(labelled.corpus()))
         assert {line.id: line.part for line in lines} == {line.id: line.part for line in again}
 
+    def test_half_a_harmless_reply_is_harmless(self, lines: list[Row]) -> None:
+        added = [line for line in labelled.grown(lines) if line.unfinished]
+        assert len(added) > 500
+        assert all(line.by_ai and line.positive is False and line.part == "train" for line in added)
+        whole = {line.id: line.text for line in lines if line.by_ai}
+        assert all(whole[line.id].startswith(line.text) and line.text != whole[line.id] for line in added)
+
 
 class TestAnswers:
     def test_a_label_says_nothing_about_what_nobody_looked_for(self) -> None:
@@ -129,7 +136,7 @@ class TestAnswers:
 
 
 def test_the_heads_learn_and_keep_ordinary_chat_quiet() -> None:
-    """On points around two centres: what is plainly one or the other is told apart, whatever the numbers are."""
+    """On points that lie apart: what is plainly one or the other is told apart, whatever the numbers are."""
     chance = np.random.default_rng(7)
     rows: list[Row] = []
     for part in ("train", "tune", "test"):
@@ -141,7 +148,10 @@ def test_the_heads_learn_and_keep_ordinary_chat_quiet() -> None:
                         _label_of(task, label)[0], _label_of(task, label)[1], f"文 {part} {number}", part=part
                     )
                 )
-    vectors = np.array([chance.normal(1.0 if one.positive else -1.0, 0.3, 400) for one in rows], np.float32)
+    tasks = (*labelled.USER_TASKS, *labelled.AI_TASKS)
+    vectors = chance.normal(0, 0.3, (len(rows), 400)).astype(np.float32)
+    for vector, one in zip(vectors, rows, strict=True):
+        vector[tasks.index(one.task)] += 3 if one.positive else 0
     trained = fit(rows, vectors, [one.text for one in rows], {"version": "x", "embeddings": {"model": "x"}})
     assert trained.names == tuple(head.name for head in HEADS)
     scores = trained.score(vectors, [one.text for one in rows])
