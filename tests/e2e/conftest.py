@@ -1,5 +1,6 @@
 """A real browser on a real site. What a page says on its console counts: any error there fails the test."""
 
+import json
 import re
 import time
 import uuid
@@ -81,6 +82,20 @@ class Window:
         """Wait until some of a reply is on the page and more of it is on its way."""
         expect(self.page.locator(".message-ai[data-state=streaming] .message-body p").first).not_to_be_empty()
 
+    def received(self) -> list[dict[str, Any]]:
+        """Every frame so far."""
+        return [json.loads(frame) for frame in self.frames]
+
+    def persona_after_leaving(self) -> list[dict[str, Any]]:
+        """Frames in which the persona still spoke when the conversation had ended."""
+        kinds = self.received()
+        end = next(i for i, frame in enumerate(kinds) if frame["kind"] == "conversation.left")
+        return [
+            frame
+            for frame in kinds[end:]
+            if frame["kind"].startswith("reply.") or frame.get("message", {}).get("author") == "ai"
+        ]
+
     def order(self) -> list[str]:
         """Every message of the page as its author and first words, from top to bottom."""
         said: list[str] = self.messages.evaluate_all(
@@ -137,7 +152,10 @@ def contexts(browser: Browser, companions: None) -> Iterator[Callable[..., Brows
     ] == []
 
 
-def _talk(site: Site, user: User, contexts: Callable[..., BrowserContext], *, notice: bool = True) -> Talk:
+def open_talk(
+    site: Site, user: User, contexts: Callable[..., BrowserContext], *, notice: bool = True
+) -> Talk:
+    """Somebody signed in, with a conversation."""
     session = sign_in(user, notice=notice)
     conversation = open_conversation(user, session).public_id
 
@@ -152,19 +170,19 @@ def _talk(site: Site, user: User, contexts: Callable[..., BrowserContext], *, no
 @pytest.fixture
 def talk(site: Site, adult: User, contexts: Callable[..., BrowserContext]) -> Talk:
     """The adult of the cast, signed in and with the notice confirmed."""
-    return _talk(site, adult, contexts)
+    return open_talk(site, adult, contexts)
 
 
 @pytest.fixture
 def own_talk(own_site: Site, adult: User, contexts: Callable[..., BrowserContext]) -> Talk:
     """The same on a process that the test may kill."""
-    return _talk(own_site, adult, contexts)
+    return open_talk(own_site, adult, contexts)
 
 
 @pytest.fixture
 def fresh_talk(site: Site, adult: User, contexts: Callable[..., BrowserContext]) -> Talk:
     """The same before the notice was confirmed."""
-    return _talk(site, adult, contexts, notice=False)
+    return open_talk(site, adult, contexts, notice=False)
 
 
 @pytest.fixture

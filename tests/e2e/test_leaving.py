@@ -1,21 +1,10 @@
 """The exit: one tap, in every state, and the persona says nothing more (final article 19)."""
 
-import json
-
 from playwright.sync_api import expect
 
 from companion.models import Conversation
 from tests.e2e.conftest import PHONE, Talk, Window
 from tests.fake_llm import FakeLLM
-
-
-def _nothing_of_the_persona_after_the_exit(window: Window) -> None:
-    kinds = [json.loads(frame) for frame in window.frames]
-    end = next(i for i, frame in enumerate(kinds) if frame["kind"] == "conversation.left")
-    after = [
-        f for f in kinds[end:] if f["kind"].startswith("reply.") or f.get("message", {}).get("author") == "ai"
-    ]
-    assert after == []
 
 
 def test_leaving_while_it_writes_ends_it_at_once(slow: FakeLLM, talk: Talk) -> None:
@@ -30,7 +19,7 @@ def test_leaving_while_it_writes_ends_it_at_once(slow: FakeLLM, talk: Talk) -> N
     window.page.evaluate("new Promise(done => setTimeout(() => done(true), 500))")
     assert "word49" not in window.theirs.last.inner_text()
     assert len(window.theirs.last.inner_text()) <= len(text)
-    _nothing_of_the_persona_after_the_exit(window)
+    assert window.persona_after_leaving() == []
     expect(window.field).to_be_hidden()
     expect(window.page.locator(".dots:visible")).to_have_count(0)
 

@@ -55,10 +55,13 @@ export function createPanels(root, say) {
       else panels.bar({ text: say("confused"), label: say("reload"), run: reload });
     },
 
-    /** @param {string} html a card that the server made */
+    /** Read out as well, with its first number: it stands beside the messages. @param {string} html made by the server */
     help(html) {
-      get("help").innerHTML = html;
-      get("help").hidden = false;
+      const place = get("help");
+      place.innerHTML = html;
+      place.hidden = false;
+      const first = place.querySelectorAll(".help-card-text, .help-card-lines li:first-child > :is(strong, a)");
+      panels.status([...first].map((part) => part.textContent.trim()).join(" "));
     },
 
     /** @param {boolean} inCharge a person of the team answers instead of the AI */
