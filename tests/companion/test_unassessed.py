@@ -27,7 +27,7 @@ from tests.live import Site, open_conversation, sign_in
 pytestmark = pytest.mark.django_db(transaction=True)
 CALM = "今天下午去了公园"
 DARK = "我站在窗边看了一会儿"  # no word of it is in a rule; what it means is decided here
-MEANT = {"窗边": {"crisis": 0.9}, "天台": {"crisis": 0.9, "crisis.explicit": 0.9}}
+MEANT = {"窗边": {"crisis": 0.9}, "晚安": {"crisis": 0.9}, "天台": {"crisis": 0.9, "crisis.explicit": 0.9}}
 
 
 @pytest.fixture
@@ -113,6 +113,7 @@ def test_while_the_model_is_away_everything_stays_pending(room, embeddings):
     rows = [room.say(CALM), room.say(DARK)]
     assert tasks.assess_what_is_pending() == 0
     assert [state(row) for row in rows] == [(0, "answer", True)] * 2
+    assert client._breakers[embeddings.url]._failures == 1, "one message is enough to find out"
 
 
 def test_what_is_graver_brings_the_sentence_and_the_card(room, embeddings):
@@ -176,6 +177,15 @@ def test_who_has_left_is_shown_the_card_and_no_line(room, embeddings):
     assert (room.lines(), room.cards()) == (["exit.done"], ["soft"])
 
 
+def test_a_goodbye_that_was_more_than_one_brings_the_card_to_who_came_back(room, embeddings):
+    row = room.say("晚安")
+    assert state(row) == (0, "exit", True)
+    open_conversation(room.user, room.actor.session_key)
+    back(embeddings)
+    assert state(row) == (2, "help_card", False)
+    assert (room.lines(), room.cards()) == (["exit.done"], ["soft"])
+
+
 def test_a_reply_that_is_still_being_written_ends(room, embeddings):
     row = room.say(DARK)
     reply = Message.objects.get(answers__isnull=False)
@@ -189,9 +199,11 @@ def test_the_judge_is_heard_on_the_second_look_too(room, embeddings, settings):
     judge = endpoints.judge("Safety: Unsafe\nCategories: Suicide & Self-Harm").start()
     settings.JUDGE_BASE_URL, settings.JUDGE_MODEL = judge.url, "a-guard"
     row = room.say(CALM)
+    open_before = set(judge_module._sessions)
     back(embeddings)
     judge.stop()
     assert state(row) == (2, "help_card", False)
+    assert set(judge_module._sessions) <= open_before
 
 
 # --- what cannot be read --------------------------------------------------------------------------
