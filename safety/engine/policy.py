@@ -15,7 +15,6 @@ from safety.engine.story import Answer
 Action = Literal["answer", "comfort", "help_card", "hold", "refuse", "exit", "ask"]
 DECISION: Final = 0.5  # a task's score from here on is a "yes"
 REPEATED: Final = 3  # messages in distress within the window that count as level 2
-_SURE: Final = 0.9  # a wish to leave that no word of leaving shows
 _PATIENCE: Final = 2  # messages within which the question about a story may be answered
 # Their level is a person's danger; at the same level the first comes first.
 _AT_RISK: Final = ("crisis", "elder_health", "abuse", "fraud")
@@ -205,7 +204,8 @@ def _story(window: Window) -> tuple[Signal | None, Answer, bool]:
 
 
 def _wants_to_leave(signal: Signal) -> bool:
-    return signal.rule.task == "exit" and signal.score >= (DECISION if signal.rule.patterns else _SURE)
+    """By words only: a conversation that ends by mistake is worse than one more button press."""
+    return signal.rule.task == "exit" and signal.score >= DECISION and bool(signal.rule.patterns)
 
 
 def _borderline(signal: Signal) -> bool:

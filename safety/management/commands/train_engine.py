@@ -64,7 +64,7 @@ class Command(BaseCommand):
         from safety.engine.embeddings import encoder
         from safety.engine.training import adapter
 
-        used = [row for row in rows if row.part == "train"]
+        used = [row for row in rows if row.part == "train" and not row.unfinished]
         answers = np.array([_answers(row) for row in used], np.float32)
         known = ~np.asarray(np.isnan(answers).all(axis=1))
         model = encoder.load(adapter=None, fast=False)
