@@ -106,9 +106,7 @@ def decide(
         return verdict("hold", danger.level, danger)
     distress = next((signal for signal in signals if _is_distress(signal)), None)
     own = danger.level if danger else 1 if distress else 0  # kept, whatever is refused and whoever leaves
-    leaving = next((signal for signal in signals if _wants_to_leave(signal)), None)
-    in_doubt = danger or window.together >= DECISION  # "I want to go" may mean out of this world
-    if leaving and (leaving.rule.patterns or not in_doubt):
+    if leaving := next((signal for signal in signals if _wants_to_leave(signal)), None):
         return verdict("exit", own, leaving)
     if absolute := _first(signals, DECISION, "harmful_content", "minor_sexual"):
         return verdict("refuse", own, absolute)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from safety.engine import Meaning, Turn, Verdict, assess, reply_code, scores
-from safety.engine.lexicon import lexicon
+from safety.engine.lexicon import Signal, lexicon
 from safety.engine.policy import Said, Window, decide
 from safety.engine.rules import rules_of
 from safety.engine.story import answer
@@ -57,8 +57,7 @@ def test_what_no_detector_names_is_answered() -> None:
         ({"harmful_content": 0.6, "harmful_content.drugs": 0.2}, (0, "refuse", "refuse.other")),
         ({"harmful_content": 0.4, "harmful_content.drugs": 0.9}, (0, "answer", "")),
         ({"jailbreak": 0.6}, (0, "refuse", "refuse.jailbreak")),
-        ({"exit": 0.9}, (0, "exit", "exit.done")),
-        ({"exit": 0.8}, (0, "answer", "")),
+        ({"exit": 0.99}, (0, "answer", "")),
         ({"insult": 0.9, "dependence": 0.9, "minor": 0.9, "pii": 0.9}, (0, "answer", "")),
     ],
 )
@@ -103,13 +102,12 @@ def test_somebody_who_asks_for_advice_is_answered_and_marked() -> None:
     assert not judged(professional_advice=0.4).reasons
 
 
-def test_words_of_leaving_end_it_and_their_meaning_only_without_a_doubt() -> None:
+def test_words_of_leaving_end_it_and_their_meaning_alone_never_does() -> None:
+    assert shown(judged("拜拜")) == (0, "exit", "exit.done")
     assert shown(judged("拜拜", crisis=0.8)) == (2, "exit", "exit.done")
-    assert shown(judged(exit=0.95, crisis=0.6)) == (2, "help_card", "comfort.l2")
-    assert shown(judged(exit=0.95, fraud=0.6)) == (2, "help_card", "fraud.l2")
-    said = "最近不太好"
-    doubt = judged(CALM, said, given={said: {"crisis": 0.45}}, exit=0.95, crisis=0.45)
-    assert shown(doubt) == (2, "help_card", "comfort.l2")
+    assert shown(judged("拜拜", extreme_emotion=0.6)) == (1, "exit", "exit.done")
+    assert shown(judged(exit=0.99, crisis=0.6)) == (2, "help_card", "comfort.l2")
+    assert judged("再见了，我要去自杀").action == "hold"
 
 
 # --- the window -----------------------------------------------------------------------------------
@@ -166,7 +164,6 @@ def test_talk_of_news_and_books_is_not_the_persons_distress(texts: tuple[str, ..
             {"harmful_content": 0.9, "harmful_content.minor_sexual": 0.9, "crisis": 0.6},
             (2, "refuse", "refuse.minor_sexual"),
         ),
-        ({"exit": 0.9, "extreme_emotion": 0.6}, (1, "exit", "exit.done")),
     ],
 )
 def test_how_somebody_is_stays_known_when_something_is_refused(
@@ -316,7 +313,7 @@ def test_a_verdict_of_the_rules_stands_without_their_meaning(text: str) -> None:
 def every_verdict() -> list[Verdict]:
     """Every rule and every head, alone, at each of its levels, for each age, with and without a history of its own."""
     categories = {rule.category for rule in rules_of("user") if rule.task == "harmful_content"} | {"other"}
-    signals = [scores.signal(rule.task, rule.category, rule.level, rule.score) for rule in rules_of("user")]
+    signals = [Signal(rule, rule.level, rule.score, "", 0, 0) for rule in rules_of("user")]
     for task in scores._MEANS:
         for refined in ({}, {"crisis.explicit": 0.9}, {"fraud.request_to_defraud": 0.9}):
             for score in (0.5, 0.99):
