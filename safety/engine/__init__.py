@@ -10,11 +10,13 @@ Rules are always on. Embeddings with calibrated heads add signals to the same po
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from safety.engine import scores, story
 from safety.engine.guard import StreamGuard
+from safety.engine.heads import HeadsError, heads
 from safety.engine.lexicon import VERSION, Signal, lexicon
 from safety.engine.policy import Said, Verdict, Window, decide, reply_code, unavailable
 from safety.engine.rules import Guard
@@ -37,7 +39,7 @@ Author = Literal["user", "ai"]
 WINDOW = 6  # earlier messages of the person that count
 _LONGEST = 400  # characters of each that are looked at again
 _TAIL = 80  # characters of each that are joined when a sentence was split over several messages
-_JOINED = 3  # messages before this one that are read together with it
+_JOINED = 4  # messages before this one that are read together with it
 _ESCALATION = 0.25  # from here on a score counts towards what several messages say together
 _SUPPORT = 0.3  # what the heads must say of a disguised word, which does not decide alone
 
@@ -94,7 +96,8 @@ def assess(
         split=frozenset(signal.rule.id for signal in split),
         together=_together(earlier, text, meaning) if meaning else 0.0,
     )
-    known = meaning.of(text) if meaning else {}
+    known = dict(meaning.of(text)) if meaning else {}
+    known["crisis"] = max(window.together, known.get("crisis", 0.0))
     return decide(found, author="user", age_band=age_band, window=window, scores=known, late=late)
 
 
@@ -183,3 +186,5 @@ def warm_up() -> None:
     for text in ("今天过得怎么样？", "How was your day?"):
         assess(text)
         StreamGuard(age_band="teen").feed(text)
+    with suppress(HeadsError):  # a system check says so
+        heads()
