@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple
 
 from safety.engine import scores, story
 from safety.engine.guard import StreamGuard
-from safety.engine.heads import HeadsError, heads
+from safety.engine.heads import HeadsError
+from safety.engine.heads import heads as trained_heads  # `safety.engine.heads` stays the module
 from safety.engine.lexicon import VERSION, Signal, lexicon
 from safety.engine.policy import Said, Verdict, Window, decide, reply_code, unavailable
 from safety.engine.rules import Guard
@@ -187,4 +188,4 @@ def warm_up() -> None:
         assess(text)
         StreamGuard(age_band="teen").feed(text)
     with suppress(HeadsError):  # a system check says so
-        heads()
+        trained_heads()

@@ -48,9 +48,9 @@ PLANS: Final = {
     "professional_advice": Plan(0.04, 0.003, 0.5),
     "relative_roleplay": Plan(0.04, 0.003, 0.5),
     "extreme_emotion": Plan(0.04, 0.004),
-    "manipulation": Plan(0.05, 0.01),
-    "impersonation": Plan(0.05, 0.01),
-    "reply_safety": Plan(0.06, 0.01),
+    "manipulation": Plan(0.04, 0.005),
+    "impersonation": Plan(0.04, 0.005),
+    "reply_safety": Plan(0.04, 0.005),
 }
 _ENOUGH: Final = 60  # harmless lines of a language; with fewer, both languages set its threshold together
 
