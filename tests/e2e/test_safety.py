@@ -185,6 +185,9 @@ def test_spoken_openly_the_persona_is_silent_and_the_card_urgent(
     told(window, lines.sentence("crisis.l3"))
     expect(card(window)).to_have_attribute("data-level", "urgent")
     can_be_called(window, lines)
+    begins_in_sight = """() => document.querySelector(".message-system .message-body").getBoundingClientRect().top
+        >= document.querySelector("[data-scroll]").getBoundingClientRect().top"""
+    window.page.wait_for_function(begins_in_sight)  # though the card leaves little room
     silent(window, model)
 
 

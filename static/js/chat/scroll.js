@@ -22,7 +22,14 @@ export function followBottom(view, content, onChange) {
   }
   const room = () => view.scrollHeight - view.clientHeight;
   const letGo = () => room() > 0 && follow(false);
-  const pin = () => following && (view.scrollTop = room() + 1);
+  /** The end; of a line of the service that is longer than the view, its beginning, where one starts to read. */
+  function goal() {
+    const newest = content.lastElementChild;
+    if (!newest?.matches(".message-system")) return room() + 1;
+    const begin = newest.getBoundingClientRect().top - view.getBoundingClientRect().top;
+    return Math.min(room() + 1, view.scrollTop + Math.floor(begin));
+  }
+  const pin = () => following && (view.scrollTop = Math.max(view.scrollTop, goal()));
 
   view.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && letGo(), { passive: true });
   view.addEventListener("keydown", ({ key }) => UP.has(key) && letGo());
