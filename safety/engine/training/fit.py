@@ -25,32 +25,31 @@ _ORDINARY: Final = 3.0  # weight of ordinary chat: whatever else fails, that mus
 
 @dataclass(frozen=True)
 class Plan:
-    """How often a head may be wrong on the tune part: on the harmless lines beside its task, and on all other lines.
+    """How often a head may be wrong on the tune part: on the harmless lines beside its task, on all other lines, and on
+    ordinary chat among them, where many heads look at every message.
 
     `margin` is added to the threshold, in logits, where a mistake would be felt by everybody and often.
     """
 
     own: float = 0.05
     other: float = 0.005
-    margin: float = 0.0
+    ordinary: float = 0.0
+    margin: float = 0.2
 
 
 PLANS: Final = {
-    "crisis": Plan(0.04, 0.005),
-    "crisis.explicit": Plan(0.02, 0.002),
-    "insult": Plan(0.15, 0.01),
-    "jailbreak": Plan(0.01, 0.001, 1.0),
-    "fraud": Plan(0.06, 0.006),
-    "minor": Plan(0.08, 0.02),
-    "dependence": Plan(0.05, 0.004),
-    "exit": Plan(0.02, 0.002, 1.0),
-    "pii": Plan(0.04, 0.003, 0.5),
-    "professional_advice": Plan(0.04, 0.003, 0.5),
-    "relative_roleplay": Plan(0.04, 0.003, 0.5),
-    "extreme_emotion": Plan(0.04, 0.004),
-    "manipulation": Plan(0.04, 0.005),
-    "impersonation": Plan(0.04, 0.005),
-    "reply_safety": Plan(0.04, 0.005),
+    "crisis": Plan(own=0.04, ordinary=0.003),
+    "crisis.explicit": Plan(own=0.02, other=0.002, margin=0.0),
+    "insult": Plan(own=0.15, other=0.01, ordinary=0.006, margin=0.4),
+    "jailbreak": Plan(own=0.01, other=0.001, margin=0.9),
+    "fraud": Plan(own=0.06, other=0.006, ordinary=0.004, margin=0.0),
+    "minor": Plan(own=0.08, other=0.02, ordinary=0.003, margin=0.0),
+    "dependence": Plan(own=0.05, other=0.004, margin=1.0),
+    "exit": Plan(own=0.02, other=0.002, margin=0.5),
+    "extreme_emotion": Plan(own=0.04, other=0.004),
+    "manipulation": Plan(own=0.04, margin=0.0),
+    "impersonation": Plan(own=0.04, margin=1.2),
+    "reply_safety": Plan(own=0.05, margin=0.0),
 }
 _ENOUGH: Final = 60  # harmless lines of a language; with fewer, both languages set its threshold together
 
@@ -121,8 +120,13 @@ def _threshold(
     plan = PLANS.get(head.name, PLANS.get(head.task, Plan()))
     harmless = tune & (answers == 0)
     own = np.array([row.task == head.task for row in rows])
+    ordinary = np.array([row.label == "benign_chat" for row in rows])
     marks = []
-    for among, share in ((harmless & own, plan.own), (harmless & ~own, plan.other)):
+    for among, share in (
+        (harmless & own, plan.own),
+        (harmless & ~own, plan.other),
+        (harmless & ordinary, plan.ordinary),
+    ):
         enough = (among & spoken).sum() >= _ENOUGH
         if (found := logits[among & spoken if enough else among]).size:
             marks.append(float(np.quantile(found, 1 - share)))
