@@ -23,6 +23,13 @@ __all__ = ["_model", "_site", "companions", "model", "own_site", "site"]
 expect.set_options(timeout=20_000)  # two cores may have other work; nothing waits this long when it goes well
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+# A long reply that makes sense, because the engine reads it too.
+TALE = (
+    "First we walk down to the harbour, where the boats lie quietly side by side. A fisherman mends his nets, "
+    "two children count the gulls, and the baker opens her door. Then we climb the hill and look over the bay, "
+    "and far away a small white ferry comes in at last."
+)
+BEGINNING, END = "First we walk", "comes in at last."
 SMALLEST = {"viewport": {"width": 320, "height": 568}, "has_touch": True, "is_mobile": True}
 
 
@@ -193,5 +200,5 @@ def window(talk: Talk) -> Window:
 @pytest.fixture
 def slow(model: FakeLLM) -> FakeLLM:
     """A model that takes about three seconds for a reply of fifty words."""
-    model.script(gap=0.06, reply=" ".join(f"word{number}" for number in range(50)))
+    model.script(gap=0.06, reply=TALE)
     return model

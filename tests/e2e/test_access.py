@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.conftest import PHONE, Talk, Window
+from tests.e2e.conftest import END, PHONE, Talk, Window
 from tests.live import Site
 
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -95,7 +95,7 @@ def test_words_that_grow_are_not_read_one_by_one(slow: object, window: Window) -
     window.say("Read to me")
     window.writing()
     expect(window.theirs.last).to_have_attribute("aria-live", "off")
-    window.replied("word49")
+    window.replied(END)
     assert window.theirs.last.get_attribute("aria-live") is None
     assert window.page.get_by_role("log").count() == 1
 

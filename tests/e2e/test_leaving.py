@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from companion.models import Conversation
-from tests.e2e.conftest import PHONE, Talk, Window
+from tests.e2e.conftest import END, PHONE, Talk, Window
 from tests.fake_llm import FakeLLM
 
 
@@ -17,7 +17,7 @@ def test_leaving_while_it_writes_ends_it_at_once(slow: FakeLLM, talk: Talk) -> N
     expect(window.system).to_have_count(1)
     assert slow.requests[-1].wait_ended()
     window.page.evaluate("new Promise(done => setTimeout(() => done(true), 500))")
-    assert "word49" not in window.theirs.last.inner_text()
+    assert END not in window.theirs.last.inner_text()
     assert len(window.theirs.last.inner_text()) <= len(text)
     assert window.persona_after_leaving() == []
     expect(window.field).to_be_hidden()

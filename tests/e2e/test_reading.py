@@ -7,7 +7,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from companion.models import Conversation, Message
-from tests.e2e.conftest import PHONE, SMALLEST, Talk
+from tests.e2e.conftest import END, PHONE, SMALLEST, Talk
 from tests.fake_llm import FakeLLM
 
 
@@ -48,10 +48,13 @@ def test_the_label_is_in_sight_after_200_messages_at_320_px(talk: Talk, language
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1280])
 def test_no_width_scrolls_sideways(talk: Talk, model: FakeLLM, width: int) -> None:
-    model.script(reply="https://example.org/" + "long" * 60 + "\n\n`" + "code" * 60 + "`\n\n" + "字" * 200)
+    link, name = "https://example.org/" + "long" * 60, "`" + "code" * 60 + "`"
+    model.script(
+        reply=f"Here is the page about roses: {link}\n\nThis rose is called {name}\n\n园子里的玫瑰都开了，风一吹就香。"
+    )
     window = talk.window(viewport={"width": width, "height": 700}).open()
     window.say("w" * 300)
-    window.replied("字字字")
+    window.replied("风一吹就香")
     for selector in ("html", "[data-scroll]"):
         wide = window.page.locator(selector).evaluate("e => e.scrollWidth > e.clientWidth")
         assert not wide, selector
@@ -94,7 +97,7 @@ def test_who_scrolls_up_is_left_in_peace_and_told_that_something_came(slow: Fake
     pill = window.page.locator("[data-pill]")
     expect(pill).to_be_visible()
     place = scroller.evaluate("view => view.scrollTop")
-    window.replied("word49")
+    window.replied(END)
     assert abs(scroller.evaluate("view => view.scrollTop") - place) < 2
     pill.click()
     expect(pill).to_be_hidden()
@@ -105,7 +108,7 @@ def test_at_the_end_the_newest_words_stay_in_sight(slow: FakeLLM, talk: Talk) ->
     _history(talk, 30)
     window = talk.window(**PHONE).open()
     window.say("Write")
-    window.replied("word49")
+    window.replied(END)
     far = window.page.locator("[data-scroll]").evaluate("v => v.scrollHeight - v.clientHeight - v.scrollTop")
     assert far < 2
 

@@ -160,6 +160,16 @@ def can_be_called(window: Window, lines: Lines) -> None:
     expect(shown.get_by_role("link").first).to_be_in_viewport(ratio=1)
 
 
+def stands_before_the_field(window: Window, lines: Lines) -> None:
+    """For the keyboard, and for whoever has the page read out."""
+    expect(window.field).to_be_focused()  # nobody is interrupted while writing
+    window.page.keyboard.press("Shift+Tab")
+    expect(card(window).get_by_role("link").last).to_be_focused()
+    for number in ("110", "120", "12356"):
+        window.page.keyboard.press("Shift+Tab")
+        expect(card(window).get_by_role("link", name=f"{lines.call} {number}", exact=True)).to_be_focused()
+
+
 def test_a_veiled_farewell_brings_help_and_the_direct_question(
     window: Window, lines: Lines, model: FakeLLM
 ) -> None:
@@ -188,18 +198,8 @@ def test_spoken_openly_the_persona_is_silent_and_the_card_urgent(
     begins_in_sight = """() => document.querySelector(".message-system .message-body").getBoundingClientRect().top
         >= document.querySelector("[data-scroll]").getBoundingClientRect().top"""
     window.page.wait_for_function(begins_in_sight)  # though the card leaves little room
+    stands_before_the_field(window, lines)
     silent(window, model)
-
-
-def test_the_card_comes_before_the_field_for_the_keyboard(window: Window, lines: Lines) -> None:
-    window.say(lines.explicit)
-    expect(card(window)).to_be_visible()
-    expect(window.field).to_be_focused()  # nobody is interrupted while writing
-    window.page.keyboard.press("Shift+Tab")
-    expect(card(window).get_by_role("link").last).to_be_focused()
-    for number in ("110", "120", "12356"):
-        window.page.keyboard.press("Shift+Tab")
-        expect(card(window).get_by_role("link", name=f"{lines.call} {number}", exact=True)).to_be_focused()
 
 
 def test_extreme_emotion_is_met_with_comfort(window: Window, lines: Lines, model: FakeLLM) -> None:

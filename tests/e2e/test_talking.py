@@ -6,7 +6,7 @@ import re
 from playwright.sync_api import expect
 
 from companion.models import Message
-from tests.e2e.conftest import Talk, Window
+from tests.e2e.conftest import BEGINNING, END, Talk, Window
 from tests.fake_llm import FakeLLM
 
 
@@ -16,9 +16,9 @@ def test_a_message_shows_at_once_and_the_reply_grows_before_it_is_done(slow: Fak
     expect(window.page.locator("[data-status]")).to_contain_text("is writing")
     window.writing()
     text = window.theirs.last.locator(".message-body").inner_text()
-    assert text.startswith("word0")
-    assert "word49" not in text
-    window.replied("word49")
+    assert text.startswith(BEGINNING[:5])
+    assert END not in text
+    window.replied(END)
     expect(window.page.locator("[data-status]")).to_be_empty()
 
 
@@ -59,7 +59,7 @@ def test_stop_ends_the_reply_in_the_place_of_send(slow: FakeLLM, window: Window)
     window.button.click()
     expect(window.theirs.last).to_have_attribute("data-state", "stopped")
     expect(window.theirs.last).to_contain_text("You stopped this reply.")
-    expect(window.theirs.last).not_to_contain_text("word49")
+    expect(window.theirs.last).not_to_contain_text(END)
     expect(window.button).to_have_accessible_name("Send")
     assert slow.requests[-1].wait_ended()
     assert slow.requests[-1].disconnected
@@ -110,7 +110,7 @@ def test_every_reply_carries_the_mark_of_ai_and_nothing_else_does(slow: FakeLLM,
     window.say("Who are you?")
     window.writing()
     expect(window.theirs.last.locator(".badge.ai")).to_be_visible()  # from the first word on
-    window.replied("word49")
+    window.replied(END)
     marks = window.page.locator("[role=log] .badge.ai")
     assert marks.count() == window.theirs.count() == 2
     assert window.page.locator(".message:not(.message-ai) .badge.ai").count() == 0
