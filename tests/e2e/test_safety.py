@@ -236,7 +236,7 @@ def test_a_reply_is_cut_before_its_bad_clause(
     expect(reply).to_have_attribute("data-state", "cut")
     shown = reply.locator(".message-body").inner_text()
     assert shown.startswith(lines.shown)
-    assert len(shown) < len(lines.shown) + len(clause) / 2  # not what it was leading to
+    assert len(shown) < len(lines.shown) + len(clause) * 2 / 3  # not what it was leading to
     expect(reply.locator("[data-note]")).to_have_text(lines.sentence(code))
     expect(reply.locator("[data-note]")).to_be_in_viewport(ratio=1)
     deltas = [frame["text"] for frame in window.received() if frame["kind"] == "reply.delta"]
