@@ -97,7 +97,7 @@ def assess(
         split=frozenset(signal.rule.id for signal in split),
         together=_together(earlier, text, meaning) if meaning else 0.0,
     )
-    known = dict(meaning.of(text)) if meaning else {}
+    known = scores.of_message(meaning.of(text)) if meaning else {}
     known["crisis"] = max(window.together, known.get("crisis", 0.0))
     return decide(found, author="user", age_band=age_band, window=window, scores=known, late=late)
 
@@ -116,7 +116,7 @@ def _joined(earlier: Sequence[str], text: str) -> str:
 def _signals(said: str, meaning: Meaning | None) -> list[Signal]:
     """What rules and heads find in one message."""
     found = lexicon("user").detect(said)
-    known = meaning.of(said) if meaning else {}
+    known = scores.of_message(meaning.of(said)) if meaning else {}
     if "crisis" in known and known["crisis"] < _ESCALATION:  # a game, and nothing but a game
         found = [signal for signal in found if signal.rule.task != "crisis" or signal.guard != "game"]
     meant = scores.signals(known)

@@ -130,6 +130,11 @@ def _refined(task: str, category: str, level: int, scores: Scores) -> tuple[str,
     return category, level
 
 
+def of_message(found: Scores) -> dict[str, float]:
+    """The scores of what a person said: what only a reply can be is left out."""
+    return {name: score for name, score in found.items() if name.partition(".")[0] not in _ON_REPLIES}
+
+
 def of_reply(alone: Scores, in_context: Scores) -> dict[str, float]:
     """The scores of a reply: what is said in it, and what it is as an answer."""
     about_replies = {task: in_context[task] for task in _ON_REPLIES if task in in_context}

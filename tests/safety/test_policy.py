@@ -339,3 +339,9 @@ def test_every_verdict_has_its_sentence_in_both_languages() -> None:
     said = {code for _, code in seen}
     kept = {code for code in codes() if re.match(r"(comfort|crisis|fraud|abuse|health|refuse|ask)\.", code)}
     assert kept - said == set()
+
+
+def test_what_only_a_reply_can_be_is_no_reason_about_a_message() -> None:
+    verdict = judged(manipulation=0.9, impersonation=0.9, reply_safety=0.9)
+    assert verdict.reasons == ()
+    assert not {"manipulation", "impersonation", "reply_safety"} & verdict.scores.keys()
