@@ -111,7 +111,7 @@ def _manifest(rows: Sequence[Row], data: Path | None, adapter: Path) -> dict[str
     files = sorted([*labelled.CORPUS.glob("*.tsv"), *(data.glob("*.jsonl") if data else ())])
     own = {path.name: _hash(path) for path in files}
     digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
-    today = dt.date.today()
+    today = dt.datetime.now(dt.UTC).date()
     return {
         "version": f"heads-{today:%Y.%m}-{digest[:8]}",
         "made_on": today.isoformat(),
