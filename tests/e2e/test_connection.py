@@ -53,6 +53,21 @@ def test_a_reload_in_the_middle_of_a_reply_sees_it_continue(slow: FakeLLM, windo
     assert len(slow.requests) == 1
 
 
+def test_a_page_that_was_away_when_a_reply_began_shows_it_all_the_same(
+    slow: FakeLLM, talk: Talk, wire: Wire
+) -> None:
+    """It learns of the reply from `ready`, which tells no time."""
+    away, cut, allow = wire
+    here = talk.window(away.page.context).open()
+    allow(False)
+    cut()
+    here.say("Go on")
+    here.writing()
+    allow(True)
+    _whole(away)
+    assert away.order() == here.order()
+
+
 def test_a_second_tab_shows_the_same(slow: FakeLLM, talk: Talk, window: Window) -> None:
     other = talk.window(window.page.context).open()
     window.say("Seen in both")

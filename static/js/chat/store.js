@@ -62,11 +62,8 @@ export class Store {
     if (this.left && (frame.kind.startsWith("reply.") || frame.message?.author === "ai")) return [];
     switch (frame.kind) {
       case "ready":
-        if (!frame.reply || this.left) return [];
-        return [
-          ...this.#put({ id: frame.reply.id, author: "ai", state: "streaming" }),
-          ...this.#snapshot(frame.reply.id, frame.reply.text),
-        ];
+        // A reply that began while this page was away comes in its place, with what `resume` brings.
+        return frame.reply && !this.left ? this.#snapshot(frame.reply.id, frame.reply.text) : [];
       case "message.created":
       case "reply.started":
       case "reply.finished":
