@@ -18,6 +18,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from safety.engine.breaker import Breaker, State
+from safety.engine.session import Sessions, read
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,8 @@ _UNWELL: Final[frozenset[Code]] = frozenset({"late", "unreachable", "garbage"})
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 15.0
 _BYTES_PER_TEXT: Final = 256 * 1024  # of an answer: 8,000 numbers written out
-_READ_AT_ONCE: Final = 64 * 1024
 
-_sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+_sessions = Sessions(limit=0, keepalive_timeout=60, auto_decompress=False)
 _breakers: dict[str, Breaker] = {}
 
 
@@ -94,9 +94,7 @@ def status() -> Status:
 
 async def close() -> None:
     """Close the running loop's session: at shutdown, and at the end of a loop made for one task."""
-    session = _sessions.pop(asyncio.get_running_loop(), None)
-    if session is not None:
-        await session.close()
+    await _sessions.close()
 
 
 def _request(texts: Sequence[str]) -> bytes:
@@ -120,13 +118,13 @@ async def _post(url: str, body: bytes, texts: int) -> bytes:
         headers["Authorization"] = f"Bearer {settings.EMBEDDINGS_API_KEY}"
     begun = False
     try:
-        async with _session().post(
+        async with _sessions.current().post(
             f"{url}/embeddings", data=body, headers=headers, allow_redirects=False
         ) as response:
             begun = True
             if response.status != 200:
                 raise _Failed(_code(response.status))
-            return await _bounded(response, texts * _BYTES_PER_TEXT)
+            return await read(response, limit=texts * _BYTES_PER_TEXT)
     except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
         raise _Failed("unreachable") from error
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
@@ -141,17 +139,6 @@ def _code(status: int) -> Code:
     if status in (429, 503):
         return "busy"
     return "unreachable" if status >= 500 else "garbage"
-
-
-async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The body, read no further than an honest answer is long."""
-    parts = bytearray()
-    async for part in response.content.iter_chunked(_READ_AT_ONCE):
-        parts += part
-        if len(parts) > limit:
-            response.close()
-            raise _Failed("garbage")
-    return bytes(parts)
 
 
 def _vectors(answer: bytes, texts: int) -> NDArray[np.float32]:
@@ -171,28 +158,9 @@ def _vectors(answer: bytes, texts: int) -> NDArray[np.float32]:
 def _vector(value: Any) -> NDArray[np.float32]:
     if isinstance(value, str):
         return np.frombuffer(base64.b64decode(value, validate=True), "<f4").astype(np.float32, copy=False)
-    with np.errstate(
-        over="ignore"
-    ):  # what is too large for the type becomes infinite, and is refused as such
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
         return np.asarray(value, np.float32)
 
 
 def _breaker(url: str) -> Breaker:
     return _breakers.setdefault(url, Breaker(pause=_PAUSE, longest_pause=_LONGEST_PAUSE))
-
-
-def _session() -> aiohttp.ClientSession:
-    """The running loop's session. It keeps no cookies, so nothing passes from one person to the next."""
-    loop = asyncio.get_running_loop()
-    session = _sessions.get(loop)
-    if session is None or session.closed:
-        for ended in [other for other in _sessions if other.is_closed()]:
-            _sessions.pop(ended).detach()
-        session = _sessions[loop] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=False,
-            trust_env=False,
-        )
-    return session

@@ -17,6 +17,7 @@ import aiohttp
 from django.conf import settings
 
 from safety.engine.breaker import Breaker
+from safety.engine.session import Sessions, read
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ _FENCE: Final = re.compile(r"^```(?:json)?|```$")
 _SAFETY: Final = re.compile(r"^\s*safety:\s*(safe|controversial|unsafe)\s*$", re.IGNORECASE | re.MULTILINE)
 _CATEGORIES: Final = re.compile(r"^\s*categories:[ \t]*(.*)$", re.IGNORECASE | re.MULTILINE)
 
-_sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+_sessions = Sessions()
 _breakers: dict[str, Breaker] = {}
 
 
@@ -76,9 +77,7 @@ async def ask(text: str, history: Sequence[tuple[str, str]], *, deadline: float)
 
 async def close() -> None:
     """Close the running loop's session, at the end of a loop made for one task."""
-    session = _sessions.pop(asyncio.get_running_loop(), None)
-    if session is not None:
-        await session.close()
+    await _sessions.close()
 
 
 def _request(text: str, history: Sequence[tuple[str, str]]) -> bytes:
@@ -102,16 +101,13 @@ async def _answer(body: bytes) -> str:
     if settings.JUDGE_API_KEY:
         headers["Authorization"] = f"Bearer {settings.JUDGE_API_KEY}"
     address = f"{settings.JUDGE_BASE_URL}/chat/completions"
-    async with _session().post(address, data=body, headers=headers, allow_redirects=False) as response:
+    async with _sessions.current().post(
+        address, data=body, headers=headers, allow_redirects=False
+    ) as response:
         if response.status != 200:
             raise ValueError
-        parts = bytearray()
-        async for part in response.content.iter_any():
-            parts += part
-            if len(parts) > _ANSWER_BYTES:
-                response.close()
-                raise ValueError
-    return _THOUGHT.sub("", json.loads(parts)["choices"][0]["message"]["content"]).strip()
+        answer = await read(response, limit=_ANSWER_BYTES)
+    return _THOUGHT.sub("", json.loads(answer)["choices"][0]["message"]["content"]).strip()
 
 
 def _scores(answer: str) -> dict[str, float]:
@@ -141,16 +137,3 @@ def _folded(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError
     return name.strip().casefold()
-
-
-def _session() -> aiohttp.ClientSession:
-    """The running loop's session, without cookies."""
-    loop = asyncio.get_running_loop()
-    session = _sessions.get(loop)
-    if session is None or session.closed:
-        for ended in [other for other in _sessions if other.is_closed()]:
-            _sessions.pop(ended).detach()
-        session = _sessions[loop] = aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None), trust_env=False
-        )
-    return session
