@@ -17,7 +17,6 @@ def toy(**manifest: object) -> Heads:
         weights=np.array([[1, 0, 0], [0, 1, 0]], np.float32),
         biases=np.array([0, 0], np.float32),
         thresholds=np.array([[0, 0], [0, 2]], np.float32),
-        slopes=np.ones((2, 2), np.float32),
         manifest={"version": "heads-toy", "embeddings": {"model": "toy"}, **manifest},
     )
 
@@ -55,9 +54,7 @@ class TestFiles:
 
     def test_a_pickle_is_not_opened(self, tmp_path: Path) -> None:
         heads.save(toy(), tmp_path)
-        harmful = {
-            name: np.array([{}], dtype=object) for name in ("weights", "biases", "thresholds", "slopes")
-        }
+        harmful = {name: np.array([{}], dtype=object) for name in ("weights", "biases", "thresholds")}
         np.savez(tmp_path / "heads.npz", allow_pickle=True, **harmful)
         with pytest.raises(HeadsError):
             heads.read(tmp_path)
