@@ -4,7 +4,7 @@ No message is quoted, only how many were found. The same outcomes give the same 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from safety.engine.training import targets
@@ -122,46 +122,32 @@ def _fails(outcomes: Sequence[Outcome], seen: frozenset[str]) -> str:
         if target.reached(found := target.measure(outcomes)) is False
     ]
     groups = _grouped(outcomes, lambda o: (TITLES[o.row.task], _language(o), _source(o, seen)))
-    poor = sorted(
-        (found.value, name, found)
-        for name, group in groups.items()
-        if (found := recall(group)).of >= _FEW and found.value < _POOR
-    )
-    noisy = sorted(
-        (-false.value, name, false)
-        for name, group in groups.items()
-        if (false := flagged(group)).of >= _FEW and false.value > _NOISY
-    )
     families = _grouped(
         (o for o in outcomes if o.row.source == "corpus"),
         lambda o: (TITLES[o.row.task], _language(o), _family(o)),
     )
-    worst = sorted(
-        (found.value, name, found)
-        for name, group in families.items()
-        if (found := recall(group)).of >= _FEW and found.value < _POOR
-    )
-    alarms = sorted(
-        (-false.value, name, false)
-        for name, group in families.items()
-        if (false := flagged(group)).of >= _FEW and false.value > _NOISY
-    )
-    text = [
-        "### Targets that were not reached\n\n" + ("\n".join(missed) or "None."),
-        f"### Sources of which less than {percent(_POOR)} % was found (the worst {_WORST})\n\n"
-        + _listed(poor),
-        f"### Sources with more than {percent(_NOISY)} % false alarms (the worst {_WORST})\n\n"
-        + _listed(noisy),
-        f"### Own families of which less than {percent(_POOR)} % was found (the worst {_WORST})\n\n"
-        + _listed(worst),
-        f"### Own families with more than {percent(_NOISY)} % false alarms (the worst {_WORST})\n\n"
-        + _listed(alarms),
-    ]
+    text = ["### Targets that were not reached\n\n" + ("\n".join(missed) or "None.")]
+    for what, among in (("Sources", groups), ("Own families", families)):
+        poor, noisy = _worst(among)
+        text += [
+            f"### {what} of which less than {percent(_POOR)} % was found (the worst {_WORST})\n\n{poor}",
+            f"### {what} with more than {percent(_NOISY)} % false alarms (the worst {_WORST})\n\n{noisy}",
+        ]
     return _section("What fails", *text)
 
 
+def _worst(groups: Mapping[tuple[str, ...], Sequence[Outcome]]) -> tuple[str, str]:
+    """The groups of which too little is found, and those with too many false alarms."""
+    found = [(name, recall(group)) for name, group in groups.items()]
+    false = [(name, flagged(group)) for name, group in groups.items()]
+    poor = sorted((share.value, name, share) for name, share in found if share.value < _POOR)
+    noisy = sorted((-share.value, name, share) for name, share in false if share.value > _NOISY)
+    return _listed(poor), _listed(noisy)
+
+
 def _listed(found: Sequence[tuple[float, tuple[str, ...], Share]]) -> str:
-    return "\n".join(f"- {', '.join(name)}: {share}." for _, name, share in found[:_WORST]) or "None."
+    enough = [f"- {', '.join(name)}: {share}." for _, name, share in found if share.of >= _FEW]
+    return "\n".join(enough[:_WORST]) or "None."
 
 
 def _harmless(outcomes: Sequence[Outcome], seen: frozenset[str]) -> str:
