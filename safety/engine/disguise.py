@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Final
 
 from safety.engine.decoding import decoded
@@ -114,12 +115,7 @@ def readings(text: str, folded: Folded | None = None) -> list[Reading]:
     folded = folded or normalise(text)
     if not folded.text or len(folded.text) > _LONGEST:
         return []
-    found: list[Reading] = []
-    for reading in _all(text, folded):
-        found.append(reading)
-        if len(found) == MOST:
-            break
-    return found
+    return list(islice(_all(text, folded), MOST))
 
 
 def _all(text: str, folded: Folded) -> Iterator[Reading]:
@@ -231,13 +227,11 @@ def _heard(folded: Folded) -> Reading | None:
     units, whole = _units(folded, sounds)
     if not units:
         return None
-    found = sounds.hear("".join(unit.symbol for unit in units))
     chars = [unit.char for unit in units]
     changed: set[float] = set()
     shown: set[float] = set()
-    heard = False
-    for hit in found:
-        written = [unit.char if not unit.pinyin else "" for unit in units[hit.start : hit.end]]
+    for hit in sounds.hear("".join(unit.symbol for unit in units)):
+        written = ["" if unit.pinyin else unit.char for unit in units[hit.start : hit.end]]
         word = _closest(hit, written)
         places = [hit.start + at for at, char in enumerate(word) if char != written[at]]
         if places and not _plausible(units, places, word, hit, chars, sounds):
@@ -250,10 +244,9 @@ def _heard(folded: Folded) -> Reading | None:
             if at < hit.start:
                 chars[at] = _LEAD[units[at].reading]
         changed.update(places)
-        heard = True
         if hit.end - min(hit.start, *places) >= _CERTAIN or whole:
             shown.update(places)
-    if not heard:
+    if not changed:
         return None
     if whole:
         changed.update(at for at, unit in enumerate(units) if unit.pinyin)
@@ -281,7 +274,7 @@ def _plausible(
         return False
     if length >= _NEAR:
         return True
-    ordinary = [_ordinary(chars, [at]) for at in places]
+    ordinary = [_ordinary(chars, at) for at in places]
     return (hit.weighty or length > _CHANCE) and not (all(ordinary) or (any(ordinary) and length <= _CHANCE))
 
 
@@ -292,7 +285,7 @@ def _led_in(units: list[_Unit], start: int, chars: list[str]) -> list[int]:
         lead = _LEAD.get(units[at].reading)
         if lead is None:
             break
-        if units[at].pinyin or (units[at].char != lead and not _ordinary(chars, [at])):
+        if units[at].pinyin or (units[at].char != lead and not _ordinary(chars, at)):
             found.append(at)
     return found
 
@@ -301,15 +294,14 @@ def _closest(hit: Heard, written: list[str]) -> str:
     return max(hit.words, key=lambda word: sum(map(str.__eq__, word, written)))
 
 
-def _ordinary(chars: list[str], places: list[int]) -> bool:
+def _ordinary(chars: list[str], place: int) -> bool:
     """Whether what stands there is a word of its own, so that sounding like another means nothing."""
     known = _ordinary_words()
-    for place in places:
-        for start in (place - 2, place - 1, place):
-            for end in (place + 1, place + 2, place + 3):
-                if start >= 0 and end - start > 1 and "".join(chars[start:end]) in known:
-                    return True
-    return False
+    return any(
+        "".join(chars[start:end]) in known
+        for start in range(max(0, place - 2), place + 1)
+        for end in range(max(place + 1, start + 2), place + 4)
+    )
 
 
 def _units(folded: Folded, sounds: Sounds) -> tuple[list[_Unit], bool]:
