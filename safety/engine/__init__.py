@@ -19,7 +19,7 @@ from safety.engine.guard import StreamGuard
 from safety.engine.heads import HeadsError
 from safety.engine.heads import heads as trained_heads  # `safety.engine.heads` stays the module
 from safety.engine.lexicon import VERSION, Signal, lexicon
-from safety.engine.policy import Said, Verdict, Window, decide, reply_code, unavailable
+from safety.engine.policy import DECISION, Said, Verdict, Window, decide, reply_code, unavailable
 from safety.engine.rules import Guard
 from safety.engine.scores import Meaning
 
@@ -159,7 +159,7 @@ def _together(earlier: Sequence[str], text: str, meaning: Meaning) -> float:
 
     own, each = crisis(text), [crisis(said) for said in earlier]
     joined = _joined(earlier, text)
-    read = crisis(joined) if joined and max(own, *each) < 0.5 else 0.0
+    read = crisis(joined) if joined and max(own, *each) < DECISION else 0.0
     calm = 1.0
     if own >= _ESCALATION:
         for score in [own, *each[-_JOINED:]]:

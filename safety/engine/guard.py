@@ -10,11 +10,10 @@ from typing import Final
 from safety.engine.lexicon import Context, Rule, judge, lexicon
 from safety.engine.normalise import Folder
 from safety.engine.patterns import Scanner
-from safety.engine.policy import DECISION
+from safety.engine.policy import DECISION, known_band
 
 _CONTEXT: Final = 40  # folded characters before a match that its guards may need
 _GARBLED: Final = 3.0  # broken characters that make a reply unreadable; each good one makes up for a quarter
-_KNOWN_BANDS: Final = frozenset({"child", "teen", "adult", "elder"})
 
 
 class StreamGuard:
@@ -25,7 +24,7 @@ class StreamGuard:
         self.reasons: tuple[str, ...] = ()
         self.replacement_code = ""
         self._lexicon = lexicon("ai")
-        self._band = age_band if age_band in _KNOWN_BANDS else "teen"
+        self._band = known_band(age_band)
         self._relationship = persona_relationship
         self._leaving = any(signal.rule.task == "exit" for signal in lexicon("user").detect(user_text))
         self._folder = Folder()

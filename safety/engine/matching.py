@@ -26,9 +26,7 @@ from safety.engine.patterns import (
     parse,
 )
 
-_MOST_STRINGS: Final = (
-    100  # alternatives that are written out; more, and the parts are looked at on their own
-)
+_MOST_STRINGS: Final = 100  # alternatives that are written out; more, and each part is looked at alone
 _EDGE: Final = "(?:(?<![a-z0-9])|(?![a-z0-9]))"  # not inside a Latin word
 _NOT_END: Final = "[^" + re.escape("".join(sorted(CLAUSE_END))) + "]"
 

@@ -76,7 +76,7 @@ def decide(
 ) -> Verdict:
     """The decision on one message. `scores` are those of the heads; `late` says that they were needed and not there."""
     earlier = window.earlier
-    band = age_band if age_band in _BANDS else "teen"
+    band = known_band(age_band)
     signals = [signal for signal in signals if signal.rule.applies(age_band=band, leaving=True)]
     signals.sort(key=_strongest_first)
     markers = sorted({f"guard.{signal.guard}" for signal in signals if signal.guard})
@@ -139,6 +139,11 @@ def decide(
     if extreme and not any(_first(said.signals, DECISION, "extreme_emotion") for said in earlier):
         return verdict("comfort", 1, extreme)
     return verdict("answer", 1, distress)
+
+
+def known_band(age_band: str) -> str:
+    """An age band; anything unknown is treated as teen, the careful choice."""
+    return age_band if age_band in _BANDS else "teen"
 
 
 def _first(signals: Iterable[Signal], score: float, task: str = "", category: str = "") -> Signal | None:

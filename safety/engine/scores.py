@@ -11,10 +11,12 @@ from typing import Final
 from safety.engine.heads import Array, heads
 from safety.engine.lexicon import Signal
 from safety.engine.normalise import is_han, normalise
+from safety.engine.policy import DECISION
 from safety.engine.rules import Rule
 
-DECISION: Final = 0.5
 Scores = Mapping[str, float]
+ON_REPLIES: Final = ("manipulation", "impersonation", "reply_safety")  # tasks that only a reply can be
+_IN_REPLIES: Final = ("harmful_content", "insult", "pii", "fraud")
 _KEY: Final = secrets.token_bytes(32)
 _EXPLICIT: Final = 0.7  # how sure "explicit" must be before the rules' words are missed no longer: level 3
 _URGENT: Final = 0.8  # likewise for a medical emergency
@@ -132,18 +134,14 @@ def _refined(task: str, category: str, level: int, scores: Scores) -> tuple[str,
 
 def of_message(found: Scores) -> dict[str, float]:
     """The scores of what a person said: what only a reply can be is left out."""
-    return {name: score for name, score in found.items() if name.partition(".")[0] not in _ON_REPLIES}
+    return {name: score for name, score in found.items() if name.partition(".")[0] not in ON_REPLIES}
 
 
 def of_reply(alone: Scores, in_context: Scores) -> dict[str, float]:
     """The scores of a reply: what is said in it, and what it is as an answer."""
-    about_replies = {task: in_context[task] for task in _ON_REPLIES if task in in_context}
+    about_replies = {task: in_context[task] for task in ON_REPLIES if task in in_context}
     as_text = {task: score for task, score in alone.items() if task.partition(".")[0] in _IN_REPLIES}
     return as_text | about_replies
-
-
-_ON_REPLIES: Final = ("manipulation", "impersonation", "reply_safety")
-_IN_REPLIES: Final = ("harmful_content", "insult", "pii", "fraud")
 
 
 def signal(task: str, category: str, level: int, score: float) -> Signal:

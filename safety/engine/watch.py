@@ -22,10 +22,8 @@ from safety.engine.scores import Scores
 
 Look = Callable[[Sequence[str]], Awaitable[Sequence[Scores] | None]]  # None: late or down
 
-UNASSESSED: Final = (
-    "engine.unassessed"  # the rules alone have let this reply through, or it was stopped for want of more
-)
-_TASKS: Final = ("manipulation", "impersonation", "reply_safety")
+# The rules alone have let this reply through, or it was stopped for want of more.
+UNASSESSED: Final = "engine.unassessed"
 _INTIMATE: Final = frozenset({"partner", "kin"})  # whose part an adult chose: their voice is no deception
 _ENDS: Final = frozenset("。！？…\n.!?")
 _PAUSES: Final = _ENDS | frozenset("，；：、,;:")
@@ -37,9 +35,7 @@ _LONGEST: Final = 40  # words without an end are decided on as a sentence …
 _LONGEST_CHARACTERS: Final = 160  # … as are so many characters
 _SEEN: Final = 240  # characters of a long reply that are looked at: a longest sentence and what led to it
 _AT_ONCE: Final = 8  # texts of one look
-_QUICK: Final = (
-    0.03  # seconds; when looks take longer, many people are waiting, and only sentences are looked at
-)
+_QUICK: Final = 0.03  # seconds; when looks take longer, many are waiting, and only sentences are looked at
 _PATIENCE: Final = 2  # looks in a row without an answer that end a reply which must not go on unseen
 
 
@@ -74,7 +70,7 @@ class Watch:
         # An adult's partner may speak as one, but not when the question is whether it is an AI.
         asked = any(signal.rule.task == "identity" for signal in lexicon("user").detect(user_text))
         excused = age_band == "adult" and persona_relationship in _INTIMATE and not asked
-        self._tasks = [task for task in _TASKS if not (excused and task == "impersonation")]
+        self._tasks = [task for task in scores.ON_REPLIES if not (excused and task == "impersonation")]
         self._asked = [Turn("user", user_text)]
         self._look = look
         self._text = ""  # let through by the rules

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from safety.engine.scores import readable
+from safety.engine.scores import ON_REPLIES, readable
 
 CORPUS: Final = Path(__file__).parent.parent / "corpus"
 Part = Literal["train", "tune", "test"]
@@ -21,7 +21,7 @@ NEGATIVE: Final = frozenset(
     {"negative", "negative_ad", "benign", "benign_chat", "benign_trap", "benign_sensitive"}
 )
 LEFT_OUT: Final = frozenset({"ambiguous", "seeking"})  # neither positive nor negative
-AI_TASKS: Final = ("manipulation", "impersonation", "reply_safety")
+AI_TASKS: Final = ON_REPLIES
 USER_TASKS: Final = (
     "crisis",
     "extreme_emotion",
