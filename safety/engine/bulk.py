@@ -102,9 +102,8 @@ def embedder() -> Embedder:
 
 async def understood(texts: Iterable[str], source: Embedder) -> Meaning:
     """The scores of all these texts."""
-    ordered = sorted(
-        set(texts), key=lambda text: (len(text), text)
-    )  # what is padded together is of one length
+    # What is padded together is of one length.
+    ordered = sorted(set(texts), key=lambda text: (len(text), text))
     clear = [_two_ends(readable(text)) for text in ordered]
     vectors = [await source.embed(clear[at : at + _AT_ONCE]) for at in range(0, len(clear), _AT_ONCE)]
     try:

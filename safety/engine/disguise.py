@@ -9,6 +9,7 @@ Sounds and initials are ambiguous: such a reading may raise a score but does not
 the writing itself shows that somebody is hiding something.
 """
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from itertools import islice
 from typing import Final
 
 from safety.engine.decoding import decoded
-from safety.engine.latin import Words, rot13
+from safety.engine.latin import Words
 from safety.engine.matching import stretches
 from safety.engine.normalise import Folded, is_han, normalise
 from safety.engine.patterns import CLAUSE_END, parse
@@ -138,7 +139,7 @@ def _all(text: str, folded: Folded) -> Iterator[Reading]:
     if han or latin:
         yield Reading("reversed", folded.text[::-1], folded.offsets[::-1])
     if latin and not han:
-        yield Reading("rot13", rot13(folded.text), folded.offsets)
+        yield Reading("rot13", codecs.encode(folded.text, "rot13"), folded.offsets)
 
 
 def _repaired(text: str) -> Reading | None:

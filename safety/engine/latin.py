@@ -5,7 +5,7 @@ A word is only replaced by one that the lexicon knows, so that ordinary text, wi
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from safety.engine.normalise import fold
@@ -75,6 +75,7 @@ class Words:
 
     def __init__(self, words: Iterable[str]) -> None:
         self._known: Final = frozenset(word for word in words if len(word) > 1)
+        self._in_a_run: Final = self._known | {"i", "a"}
         self._by_length: dict[int, list[str]] = {}
         for word in sorted(self._known):
             self._by_length.setdefault(len(word), []).append(word)
@@ -207,18 +208,8 @@ class Words:
         return None
 
     def _apart(self, letters: str) -> str | None:
-        """Words run together, if known words fill the whole; the fewest."""
-        best: list[tuple[str, ...] | None] = [()]
-        for end in range(1, len(letters) + 1):
-            found: tuple[str, ...] | None = None
-            for start in range(max(0, end - _LONGEST_KNOWN), end):
-                before, word = best[start], letters[start:end]
-                if before is None or (word not in self._known and word not in ("i", "a")):
-                    continue
-                if found is None or len(before) + 1 < len(found):
-                    found = (*before, word)
-            best.append(found)
-        words = best[-1]
+        """Words run together."""
+        words = fewest(letters, self._in_a_run, longest=_LONGEST_KNOWN)
         return " ".join(words) if words and (len(words) > 2 or not _GRAVE.isdisjoint(words)) else None
 
     def _masked(self, token: str) -> tuple[str, str] | None:
@@ -257,12 +248,14 @@ def _without_one(word: str) -> list[str]:
     return [word[:at] + word[at + 1 :] for at in range(len(word))]
 
 
-_ROT13: Final = str.maketrans(
-    "abcdefghijklmnopqrstuvwxyz",
-    "nopqrstuvwxyzabcdefghijklm",
-)
-
-
-def rot13(text: str) -> str:
-    """Small letters thirteen places further on."""
-    return text.translate(_ROT13)
+def fewest(letters: str, known: Container[str], *, longest: int) -> tuple[str, ...]:
+    """The known parts, of at most so many letters, that fill the whole; as few as possible, none when they do not."""
+    best: list[tuple[str, ...] | None] = [()]
+    for end in range(1, len(letters) + 1):
+        found: tuple[str, ...] | None = None
+        for start in range(max(0, end - longest), end):
+            before, part = best[start], letters[start:end]
+            if before is not None and part in known and (found is None or len(before) + 1 < len(found)):
+                found = (*before, part)
+        best.append(found)
+    return best[-1] or ()

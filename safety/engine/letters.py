@@ -60,9 +60,8 @@ def _read_look_alikes() -> tuple[dict[str, str], dict[str, str]]:
 
 SIMPLIFIED: Final = _read_traditional()
 FOREIGN, _LATIN = _read_look_alikes()
-WITHIN: Final = FOREIGN | dict(
-    zip("\u043a\u043c\u0442\u03ba\u03c4", "kmtkt", strict=True)
-)  # after a Latin letter
+# After a Latin letter.
+WITHIN: Final = FOREIGN | dict(zip("\u043a\u043c\u0442\u03ba\u03c4", "kmtkt", strict=True))
 _ALPHABETS: Final = frozenset(unicodedata.name(char).split()[0] for char in FOREIGN) - {"MATHEMATICAL"}
 
 

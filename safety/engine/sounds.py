@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import ahocorasick_rs
 
+from safety.engine.latin import fewest
 from safety.engine.letters import package_file
 from safety.engine.normalise import is_han
 
@@ -23,10 +24,9 @@ _USUAL: Final = {  # pypinyin lists another reading first
     "还": "hai", "都": "dou", "得": "de", "地": "de", "着": "zhe", "了": "le", "和": "he", "没": "mei", "吗": "ma",
     "长": "chang", "重": "zhong", "觉": "jue", "似": "si", "嘛": "ma", "呢": "ne", "吧": "ba", "什": "shen", "么": "me",
 }  # fmt: skip
-_HEAVY: Final = (
-    "死杀活命割腕跳楼药遗书尽轻生刎葬骨灰血疼痛刀绝望崩溃解脱消失醒残伤吊炭碎"  # what a hidden word hides
-)
-_TAKEN: Final = "死杀活命割腕跳楼药遗尽轻生葬血疼痛绝望崩溃解脱消失醒残伤吊赘睡拖想"  # sounds that everyday words have too
+# What a hidden word hides; and characters whose sounds everyday words have, too.
+_HEAVY: Final = "死杀活命割腕跳楼药遗书尽轻生刎葬骨灰血疼痛刀绝望崩溃解脱消失醒残伤吊炭碎"
+_TAKEN: Final = "死杀活命割腕跳楼药遗尽轻生葬血疼痛绝望崩溃解脱消失醒残伤吊赘睡拖想"
 _NEAR: Final = (("zh", "z"), ("ch", "c"), ("sh", "s"))
 _LONGEST_SYLLABLE: Final = 6
 
@@ -137,17 +137,7 @@ class Sounds:
     @lru_cache(maxsize=4096)  # noqa: B019 - one instance for the life of the process
     def spelled(self, letters: str) -> tuple[str, ...]:
         """The syllables of a word written in pinyin, as few as possible; empty when it is not pinyin."""
-        best: list[tuple[str, ...] | None] = [()]
-        for end in range(1, len(letters) + 1):
-            found: tuple[str, ...] | None = None
-            for start in range(max(0, end - _LONGEST_SYLLABLE), end):
-                before, syllable = best[start], letters[start:end]
-                if before is None or syllable not in self.syllables:
-                    continue
-                if found is None or len(before) + 1 < len(found):
-                    found = (*before, syllable)
-            best.append(found)
-        return best[-1] or ()
+        return fewest(letters, self.syllables, longest=_LONGEST_SYLLABLE)
 
 
 def chinese_words(strings: Iterable[str]) -> list[str]:

@@ -26,9 +26,7 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 BATCH: Final = 32  # texts
 # Pieces with padding. A batch of this size takes about 80 ms on one core, and a larger one is no faster per text.
 BATCH_PIECES: Final = 640
-WAITING: Final = (
-    512  # texts in the queue, about two seconds of work: whoever comes later would be late anyway
-)
+WAITING: Final = 512  # texts in the queue, about two seconds of work: who comes later would be late anyway
 REMEMBERED: Final = 4096  # vectors, 15 MB
 _READ: Final = 2000  # characters the encoder reads of a text
 _STANDS_BACK: Final = 0.001  # seconds for each piece

@@ -25,9 +25,7 @@ from safety.engine.embeddings.bert import E5, merge
 from safety.engine.embeddings.checkpoint import Checkpoint, bundled
 from safety.engine.embeddings.pieces import Pieces
 
-NAME: Final = (
-    "anban-safety-1"  # what the server calls it; other weights need another name and heads of their own
-)
+NAME: Final = "anban-safety-1"  # for the server; other weights need another name and heads of their own
 LONGEST: Final = 128  # pieces of a text that E5 reads: the start and the end of a longer one
 ADAPTER: Final = Path(__file__).parent.parent / "model" / "adapter.npz"
 _CHARACTERS: Final = 2000  # of a text are looked at, likewise
