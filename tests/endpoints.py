@@ -1,14 +1,21 @@
-"""Endpoints whose answers a test decides, each in a thread: embeddings that mean what they are told to, and a judge."""
+"""Endpoints whose answers a test decides: in a thread for a whole site, in the event loop for a client, or nobody at all.
 
+Those in a thread are embeddings that mean what they are told to, and a judge.
+"""
+
+import asyncio
 import base64
 import json
 import math
+import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
+from aiohttp import web
 
 from safety.engine.heads import LANGUAGES, heads, language
 
@@ -93,3 +100,55 @@ def vector_of(text: str, scores: Mapping[str, float]) -> np.ndarray:
 
 def judge(says: str) -> Endpoint:
     return Endpoint(lambda body: {"choices": [{"message": {"role": "assistant", "content": says}}]})
+
+
+class Fake:
+    """An endpoint in the event loop of the test. What it says may change from one request to the next."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.status = 200
+        self.body: bytes | None = None  # instead of what it would say
+        self.wait: asyncio.Event | None = None  # nobody is answered before
+        self.arrived = asyncio.Event()
+        self.left = asyncio.Event()  # somebody did not wait for the answer
+
+    def reply(self, asked: dict[str, Any]) -> Any:
+        """What is answered, as JSON."""
+        raise NotImplementedError
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        self.requests.append((dict(request.headers), asked))
+        self.arrived.set()
+        if self.wait is not None:
+            try:
+                await self.wait.wait()
+            except asyncio.CancelledError:
+                self.left.set()
+                raise
+        if self.status in (301, 307):
+            return web.Response(status=self.status, headers={"Location": str(request.url)})
+        body = json.dumps(self.reply(asked)).encode() if self.body is None else self.body
+        return web.Response(status=self.status, body=body, content_type="application/json")
+
+    @asynccontextmanager
+    async def at(self, path: str) -> AsyncIterator[str]:
+        """Answer there; the base URL."""
+        app = web.Application()
+        app.router.add_post(f"/v1{path}", self.answer)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        finally:
+            await runner.cleanup()
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """The base URL of an endpoint that is away: somebody holds the port and does not listen."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"

@@ -3,7 +3,6 @@
 The lines are written for these tests, and far on their side of each decision.
 """
 
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from accounts.models import User
 from companion.models import Message
 from safety.replies import sentence
 from tests.e2e.conftest import PHONE, Talk, Window, open_talk
+from tests.endpoints import nobody
 from tests.fake_llm import FakeLLM
 from tests.live import Site
 
@@ -107,7 +107,6 @@ EN = Lines(
     farewell=" You are leaving me again? After all I did for you, you just abandon me here.",
     human=" To be honest I am a real person too, I work in a café in Leeds.",
 )
-TIRED = {"zh-hans": "今天上班好累", "en": "I went swimming this morning"}
 
 
 @pytest.fixture(params=[ZH, EN], ids=["zh", "en"])
@@ -305,10 +304,8 @@ def test_figurative_speech_is_ordinary(window: Window, lines: Lines, model: Fake
 
 @pytest.fixture
 def deaf_site(companions: None, model: FakeLLM, tmp_path: Path) -> Iterator[Site]:
-    """A process whose embedding server is away: somebody holds the port and does not listen."""
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"
+    """A process whose embedding server is away."""
+    with nobody() as address:
         running = Site(model.url, tmp_path / "log", EMBEDDINGS_BASE_URL=address)
         running.start()
         yield running

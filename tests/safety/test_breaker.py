@@ -10,20 +10,26 @@ class Clock:
         return self.now
 
 
+def admitted(breaker: Breaker) -> int:
+    ticket = breaker.admit()
+    assert ticket is not None
+    return ticket
+
+
 def fail(breaker: Breaker, times: int) -> None:
     for _ in range(times):
-        ticket = breaker.admit()
-        assert ticket is not None
-        breaker.failure(ticket)
+        breaker.failure(admitted(breaker))
 
 
 def state(breaker: Breaker) -> State:
     return breaker.state
 
 
-def opened(clock: Clock) -> Breaker:
+def opened(clock: Clock, ago: float = 0) -> Breaker:
+    """One that has been open for so many seconds."""
     breaker = Breaker(clock=clock)
     fail(breaker, 5)
+    clock.now += ago
     return breaker
 
 
@@ -39,9 +45,7 @@ def test_it_opens_after_five_failures_in_a_row_and_not_before() -> None:
 def test_a_success_between_failures_starts_the_count_again() -> None:
     breaker = Breaker(clock=Clock())
     fail(breaker, 4)
-    ticket = breaker.admit()
-    assert ticket is not None
-    breaker.success(ticket)
+    breaker.success(admitted(breaker))
     fail(breaker, 4)
     assert state(breaker) is State.CLOSED
 
@@ -59,13 +63,10 @@ def test_after_the_pause_exactly_one_probe_may_pass() -> None:
 
 def test_a_good_probe_closes_it_and_the_next_pause_is_short_again() -> None:
     clock = Clock()
-    breaker = opened(clock)
-    clock.now += 10
+    breaker = opened(clock, ago=10)
     fail(breaker, 1)
     clock.now += 20
-    probe = breaker.admit()
-    assert probe is not None
-    breaker.success(probe)
+    breaker.success(admitted(breaker))
     assert state(breaker) is State.CLOSED
     fail(breaker, 5)
     clock.now += 10
@@ -84,10 +85,8 @@ def test_failed_probes_make_the_pause_longer_up_to_a_minute() -> None:
 
 def test_a_probe_whose_reply_began_lets_others_in_but_on_trial() -> None:
     clock = Clock()
-    breaker = opened(clock)
-    clock.now += 10
-    probe = breaker.admit()
-    assert probe is not None
+    breaker = opened(clock, ago=10)
+    probe = admitted(breaker)
     breaker.answered(probe)
     assert state(breaker) is State.CLOSED
     assert breaker.admit() is not None
@@ -98,12 +97,8 @@ def test_a_probe_whose_reply_began_lets_others_in_but_on_trial() -> None:
 
 
 def test_a_probe_that_was_stopped_by_the_person_leaves_room_for_the_next() -> None:
-    clock = Clock()
-    breaker = opened(clock)
-    clock.now += 10
-    probe = breaker.admit()
-    assert probe is not None
-    breaker.release(probe)
+    breaker = opened(Clock(), ago=10)
+    breaker.release(admitted(breaker))
     assert state(breaker) is State.HALF_OPEN
     assert breaker.admit() is not None
 
@@ -111,8 +106,7 @@ def test_a_probe_that_was_stopped_by_the_person_leaves_room_for_the_next() -> No
 def test_calls_from_before_it_opened_do_not_disturb_the_probe() -> None:
     clock = Clock()
     breaker = Breaker(clock=clock)
-    old = breaker.admit()
-    assert old is not None
+    old = admitted(breaker)
     fail(breaker, 5)
     clock.now += 10
     assert breaker.admit() is not None

@@ -4,20 +4,20 @@ import asyncio
 import base64
 import json
 import logging
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
 import pytest
-from aiohttp import web
 from pytest_django import Settings
 
 from safety.engine import client
 from safety.engine.breaker import State
 from safety.engine.client import Unavailable
+from tests import endpoints
+from tests.endpoints import nobody
 
 KEY = "sk-very-secret-key"
 TEXT = "my private diary line"
@@ -25,39 +25,22 @@ SIZE = 8
 Change = Callable[[list[dict[str, Any]]], Any]
 
 
-class Fake:
-    """An embeddings endpoint whose answers a test changes. The vector of a text tells its length."""
+class Fake(endpoints.Fake):
+    """An embeddings endpoint. The vector of a text tells its length."""
 
     def __init__(self) -> None:
-        self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
-        self.status = 200
-        self.wait: asyncio.Event | None = None
+        super().__init__()
         self.float = False
         self.change: Change = lambda data: data
-        self.body: bytes | None = None
-        self.arrived = asyncio.Event()
-        self.left = asyncio.Event()
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
-        self.requests.append((dict(request.headers), asked))
-        self.arrived.set()
-        if self.wait is not None:
-            try:
-                await self.wait.wait()
-            except asyncio.CancelledError:
-                self.left.set()
-                raise
-        if self.status in (301, 307):
-            return web.Response(status=self.status, headers={"Location": str(request.url)})
+    def reply(self, asked: dict[str, Any]) -> Any:
         if self.status != 200:
-            return web.json_response({"error": f"server text: {asked['input']}"}, status=self.status)
+            return {"error": f"server text: {asked['input']}"}
         data = [
             {"object": "embedding", "index": index, "embedding": self.encoded(vector(text))}
             for index, text in enumerate(asked["input"])
         ]
-        body = json.dumps({"object": "list", "data": self.change(data)}).encode()
-        return web.Response(body=body if self.body is None else self.body, content_type="application/json")
+        return {"object": "list", "data": self.change(data)}
 
     def encoded(self, values: np.ndarray) -> Any:
         return values.tolist() if self.float else base64.b64encode(values.tobytes()).decode()
@@ -70,17 +53,11 @@ def vector(text: str) -> np.ndarray:
 @pytest.fixture
 async def fake(settings: Settings) -> AsyncIterator[Fake]:
     fake = Fake()
-    app = web.Application()
-    app.router.add_post("/v1/embeddings", fake.answer)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    settings.EMBEDDINGS_BASE_URL = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    settings.EMBEDDINGS_API_KEY = KEY
-    settings.EMBEDDINGS_MODEL = "a-model"
-    yield fake
-    await client.close()
-    await runner.cleanup()
+    async with fake.at("/embeddings") as settings.EMBEDDINGS_BASE_URL:
+        settings.EMBEDDINGS_API_KEY = KEY
+        settings.EMBEDDINGS_MODEL = "a-model"
+        yield fake
+        await client.close()
 
 
 async def code(*texts: str, deadline: float = 5.0) -> str:
@@ -183,7 +160,7 @@ async def test_an_answer_without_end_is_given_up_before_the_deadline(settings: S
                 writer.write(b" " * 65536)
                 await writer.drain()
 
-    async with raw_server(flood, settings):
+    async with bytes_from(flood, settings):
         assert await code(deadline=3) == "garbage"
 
 
@@ -215,14 +192,13 @@ async def test_without_an_address_it_is_unconfigured(fake: Fake, settings: Setti
     assert client.status() == "unconfigured"
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:{port}/v1", "http://[::1", "no address", "ftp://127.0.0.1/"]
-)
+@pytest.mark.parametrize("url", ["{nobody}", "http://[::1", "no address", "ftp://127.0.0.1/"])
 async def test_nobody_listening_and_no_address_fail_at_once(fake: Fake, settings: Settings, url: str) -> None:
-    settings.EMBEDDINGS_BASE_URL = url.format(port=free_port())
-    began = time.monotonic()
-    assert await code() in ("unreachable", "garbage")
-    assert time.monotonic() - began < 2
+    with nobody() as address:
+        settings.EMBEDDINGS_BASE_URL = url.format(nobody=address)
+        began = time.monotonic()
+        assert await code() in ("unreachable", "garbage")
+        assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("deadline", [0.05, 0.3])
@@ -244,7 +220,7 @@ async def test_the_deadline_counts_for_the_whole_answer(settings: Settings) -> N
             writer.write(b" ")
             await asyncio.sleep(0.01)
 
-    async with raw_server(trickle, settings):
+    async with bytes_from(trickle, settings):
         began = time.monotonic()
         assert await code(deadline=0.2) == "late"
         assert time.monotonic() - began < 0.7
@@ -257,7 +233,7 @@ async def test_a_reset_in_the_middle_of_the_answer_is_unreachable(settings: Sett
         await writer.drain()
         writer.transport.abort()
 
-    async with raw_server(half, settings):
+    async with bytes_from(half, settings):
         assert await code() == "unreachable"
 
 
@@ -274,7 +250,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_not_noticed(settin
         await reader.read(1)  # the next request has begun
         writer.transport.abort()
 
-    async with raw_server(once, settings):
+    async with bytes_from(once, settings):
         for _ in range(3):
             assert (await client.embed(["x"], deadline=5)).tolist() == [[1.0, 2.0]]
     assert served == 3
@@ -289,7 +265,7 @@ async def test_a_server_that_always_hangs_up_is_asked_twice_and_no_more(settings
         calls += 1
         writer.transport.abort()
 
-    async with raw_server(hang_up, settings):
+    async with bytes_from(hang_up, settings):
         assert await code() == "unreachable"
     assert calls == 2
 
@@ -361,15 +337,16 @@ async def test_neither_text_nor_key_nor_server_text_is_told(
 
 
 async def test_proxies_of_the_environment_are_not_used(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-    assert len(await client.embed(["x"], deadline=5)) == 1
+    with nobody() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.removesuffix("/v1"))
+        assert len(await client.embed(["x"], deadline=5)) == 1
 
 
 def test_each_loop_has_a_session_of_its_own_and_ended_loops_are_forgotten(settings: Settings) -> None:
-    settings.EMBEDDINGS_BASE_URL = f"http://127.0.0.1:{free_port()}/v1"
-    for _ in range(3):
-        assert asyncio.run(code()) == "unreachable"
+    with nobody() as settings.EMBEDDINGS_BASE_URL:
+        for _ in range(3):
+            assert asyncio.run(code()) == "unreachable"
     (last,) = client._sessions
     assert last.is_closed()
     client._sessions.pop(last).detach()
@@ -378,26 +355,15 @@ def test_each_loop_has_a_session_of_its_own_and_ended_loops_are_forgotten(settin
 # --- helpers ----------------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class raw_server:
+@asynccontextmanager
+async def bytes_from(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any], settings: Settings
+) -> AsyncIterator[None]:
     """A server of bytes, not of HTTP, as the endpoint."""
-
-    def __init__(
-        self, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any], settings: Settings
-    ) -> None:
-        self._serve = serve
-        self._settings = settings
-
-    async def __aenter__(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self._settings.EMBEDDINGS_BASE_URL = f"http://127.0.0.1:{port}/v1"
-
-    async def __aexit__(self, *problem: object) -> None:
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    settings.EMBEDDINGS_BASE_URL = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    try:
+        yield
+    finally:
         await client.close()
-        self._server.close()
+        server.close()

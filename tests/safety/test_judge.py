@@ -3,13 +3,11 @@
 import asyncio
 import json
 import logging
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
 import pytest
-from aiohttp import web
 from pytest_django import Settings
 
 from safety.checks import the_judge_has_a_model
@@ -17,50 +15,30 @@ from safety.engine import Meaning, Turn, assess, judge
 from safety.engine.breaker import State
 from safety.engine.heads import heads
 from safety.engine.scores import name, readable
+from tests import endpoints
 
 KEY = "sk-very-secret-key"
 TEXT = "my private diary line"
 UNSAFE = "Safety: Unsafe\nCategories: Suicide & Self-Harm"
 
 
-class Fake:
-    """A chat endpoint whose answer a test sets."""
+class Fake(endpoints.Fake):
+    """A chat endpoint."""
 
-    def __init__(self) -> None:
-        self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
-        self.says: Any = "Safety: Safe\nCategories: None"
-        self.status = 200
-        self.body: bytes | None = None
-        self.wait: asyncio.Event | None = None
-        self.arrived = asyncio.Event()
+    says: Any = "Safety: Safe\nCategories: None"
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append((dict(request.headers), await request.json()))
-        self.arrived.set()
-        if self.wait is not None:
-            await self.wait.wait()
-        if self.body is not None:
-            return web.Response(body=self.body, content_type="application/json")
-        if self.status in (301, 307):
-            return web.Response(status=self.status, headers={"Location": str(request.url)})
-        choices = [{"index": 0, "message": {"role": "assistant", "content": self.says}}]
-        return web.json_response({"choices": choices}, status=self.status)
+    def reply(self, asked: dict[str, Any]) -> Any:
+        return {"choices": [{"index": 0, "message": {"role": "assistant", "content": self.says}}]}
 
 
 @pytest.fixture
 async def fake(settings: Settings) -> AsyncIterator[Fake]:
     fake = Fake()
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", fake.answer)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    settings.JUDGE_BASE_URL = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    settings.JUDGE_API_KEY = KEY
-    settings.JUDGE_MODEL = "a-guard"
-    yield fake
-    await judge.close()
-    await runner.cleanup()
+    async with fake.at("/chat/completions") as settings.JUDGE_BASE_URL:
+        settings.JUDGE_API_KEY = KEY
+        settings.JUDGE_MODEL = "a-guard"
+        yield fake
+        await judge.close()
     judge._breakers.clear()
 
 
@@ -192,9 +170,7 @@ async def test_who_is_late_says_nothing(fake: Fake) -> None:
 
 
 async def test_nobody_there_says_nothing_and_soon_costs_nothing(fake: Fake, settings: Settings) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        settings.JUDGE_BASE_URL = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+    with endpoints.nobody() as settings.JUDGE_BASE_URL:
         for _ in range(5):
             assert await ask() == {}
     breaker = judge._breakers[settings.JUDGE_BASE_URL]
