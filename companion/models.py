@@ -115,6 +115,9 @@ class Message(models.Model):
     state = models.CharField(max_length=12, choices=State, default=State.COMPLETE)
     client_id = models.UUIDField(null=True)  # chosen by the client: a resent message is the same message
     answers = models.ForeignKey("self", models.CASCADE, null=True, related_name="answered_by")
+    staff = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )  # who wrote it
     body = models.BinaryField(null=True)  # sealed text; None for system lines, which have a code
     code = models.CharField(max_length=48, blank=True)  # sentence of a system line or reason of a state
     model = models.CharField(max_length=120, blank=True)

@@ -101,6 +101,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "anymail",
     "accounts",
     "guardians",
     "safety",
@@ -284,6 +285,9 @@ EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Anban <no-reply@localhost>")
+ANYMAIL: dict[str, Any] = env.json(
+    "ANYMAIL", default={}
+)  # keys of a mail provider, as django-anymail names them
 
 # Everything from our own origin; blob: and data: nowhere. connect-src 'self' covers the same-origin websocket.
 CONTENT_SECURITY_POLICY = {
@@ -326,6 +330,27 @@ OPERATOR_FILING: str = env.str("OPERATOR_FILING", "")  # algorithm filing number
 HELP_LINES_COUNTRIES: list[str] = env.list("HELP_LINES_COUNTRIES", default=["CN"])
 HELP_LINES_FILE: str = env.str("HELP_LINES_FILE", "")
 HELP_LINES_MAX_AGE_DAYS: int = env.int("HELP_LINES_MAX_AGE_DAYS", 120)
+
+# --- alerts: who is told when somebody is in danger, and how --------------------------------------------------
+# Times of the ladder in seconds, e.g. {"4": {"contact": 60}}; they may only be quicker than those of safety/ladder.py.
+ALERT_LADDER: dict[str, dict[str, int]] = env.json("ALERT_LADDER", default={})
+ALERT_ON_CALL: list[str] = env.list("ALERT_ON_CALL", default=[])  # e-mail addresses and telephone numbers
+ALERT_EMAIL_2_URL: str = env.str(
+    "ALERT_EMAIL_2_URL", ""
+)  # a second provider, smtp+tls://user:password@host:port
+ALERT_SMS_URL: str = env.str("ALERT_SMS_URL", "")  # webhooks; requests are signed with the secret
+ALERT_SMS_SECRET: str = env.str("ALERT_SMS_SECRET", "")
+ALERT_VOICE_URL: str = env.str("ALERT_VOICE_URL", "")
+ALERT_VOICE_SECRET: str = env.str("ALERT_VOICE_SECRET", "")
+ALERT_TIMEOUT: float = env.float("ALERT_TIMEOUT", 10.0)  # seconds that a provider may take
+ALERT_LEASE: float = env.float("ALERT_LEASE", 30.0)  # seconds; longer than any provider may take
+VAPID_PRIVATE_KEY: str = env.str("VAPID_PRIVATE_KEY", "")  # web push (RFC 8292)
+OUTSIDE_PING_URL: str = env.str("OUTSIDE_PING_URL", "")  # asked each minute as long as all is well
+CANARY_IMAP_URL: str = env.str("CANARY_IMAP_URL", "")  # the mailbox of the canary is read back from here
+CANARY_ADDRESS: str = env.str("CANARY_ADDRESS", "")
+AUDIT_HEADS_FILE: str = env.str(
+    "AUDIT_HEADS_FILE", ""
+)  # the head of the audit chain is written here each minute
 
 # --- the model ---------------------------------------------------------------------------------------------
 LLM_BASE_URL: str = env.str("LLM_BASE_URL", "").rstrip("/")

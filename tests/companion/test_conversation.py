@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from companion.models import Conversation, Message
 from safety.models import Assessment
+from tests.companion.conftest import Talk
+from tests.fake_llm import FakeLLM
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SLOW = "第一句话。 第二句话。 第三句话。 第四句话。 第五句话。 第六句话。 第七句话。 第八句话。"
@@ -29,6 +31,35 @@ def shown(frames: list[dict[str, Any]]) -> str:
 
 def kinds(frames: list[dict[str, Any]]) -> list[str]:
     return [frame["kind"] for frame in frames if frame["kind"] != "pong"]
+
+
+def durable(frames: list[dict[str, Any]]) -> list[str]:
+    """The kinds of what is kept for pages that come back."""
+    return [frame["kind"] for frame in frames if "event" in frame and frame["kind"] != "ready"]
+
+
+async def lost_during_a_reply(talk: Talk) -> dict[str, Any]:
+    """A page whose socket ends while a reply is streaming; its first frame."""
+    async with talk.socket() as before:
+        ready = await before.until("ready")
+        await before.say("断线")
+        await before.until("reply.delta")
+    return ready
+
+
+async def call_ended(model: FakeLLM) -> None:
+    """The first call to the model was given up, and its server noticed."""
+    assert await asyncio.to_thread(model.requests[0].wait_ended, 10)
+    assert model.requests[0].disconnected
+
+
+async def stopped(talk: Talk, model: FakeLLM, finished: dict[str, Any], frames: list[dict[str, Any]]) -> None:
+    """The reply is over, and what is kept of it is what was shown."""
+    await call_ended(model)
+    assert finished["message"]["state"] == "stopped"
+    assert finished["message"]["note"]
+    message = await Message.objects.aget(state="stopped")
+    assert message.open(talk.user.pk) == shown(frames)
 
 
 async def test_a_message_is_kept_before_it_is_shown_and_the_reply_streams(talk, model):
@@ -84,16 +115,12 @@ async def test_two_pages_of_a_conversation_show_the_same(talk, model):
 
 async def test_a_page_that_comes_back_during_a_reply_misses_nothing(talk, model):
     model.script(reply=SLOW, gap=0.05)
-    async with talk.socket() as before:
-        ready = await before.until("ready")
-        await before.say("断线")
-        await before.until("reply.delta")
+    ready = await lost_during_a_reply(talk)
     async with talk.socket() as after:
         await after.send(type="resume", since=ready["event"])
         snapshot = await after.until("reply.snapshot")
         finished = await after.until("reply.finished")
-    durable = [frame["kind"] for frame in after.frames if "event" in frame and frame["kind"] != "ready"]
-    assert durable == ["message.created", "reply.started", "reply.finished"]
+    assert durable(after.frames) == ["message.created", "reply.started", "reply.finished"]
     after_snapshot = after.frames[after.frames.index(snapshot) :]
     assert snapshot["text"] + shown(after_snapshot) == SLOW
     assert finished["message"]["state"] == "complete"
@@ -117,12 +144,7 @@ async def test_stop_ends_the_model_call_and_keeps_what_was_shown(talk, model):
         await socket.until("reply.delta")
         await socket.send(type="stop")
         finished = await socket.until("reply.finished")
-    assert finished["message"]["state"] == "stopped"
-    assert finished["message"]["note"]
-    assert await asyncio.to_thread(model.requests[0].wait_ended)
-    assert model.requests[0].disconnected
-    message = await Message.objects.aget(state="stopped")
-    assert message.open(talk.user.pk) == shown(socket.frames)
+    await stopped(talk, model, finished, socket.frames)
 
 
 async def test_regenerate_replaces_the_latest_reply_only(talk, model):
@@ -152,12 +174,7 @@ async def test_what_is_said_during_a_reply_is_kept_at_once_and_answered_after_it
         await socket.until("message.created")
         await socket.until("reply.finished")
         await socket.until("reply.finished")
-    assert await rows() == [
-        ("user", "complete"),
-        ("ai", "complete"),
-        ("user", "complete"),
-        ("ai", "complete"),
-    ]
+    assert await rows() == [("user", "complete"), ("ai", "complete")] * 2
     last = model.requests[1].body["messages"]
     assert [m["content"] for m in last[-3:]] == ["第一个问题", SLOW, "还有一个"]
 
@@ -172,7 +189,7 @@ async def test_leaving_while_a_reply_streams_shows_nothing_more_of_the_persona(t
         await socket.send(type="leave")
         left = await socket.until("conversation.left")
         await other.until("conversation.left")
-        assert await asyncio.to_thread(model.requests[0].wait_ended)
+        await call_ended(model)
         await socket.send(type="ping")
         await socket.until("pong")
     for frames in (socket.frames, other.frames):
@@ -181,7 +198,6 @@ async def test_leaving_while_a_reply_streams_shows_nothing_more_of_the_persona(t
         system = [f for f in frames if f["kind"] == "message.created" and f["message"]["author"] == "system"]
         assert len(system) == 1
     assert left["event"]
-    assert model.requests[0].disconnected
     conversation = await Conversation.objects.aget(public_id=talk.conversation)
     assert conversation.ended_at is not None
 

@@ -9,11 +9,19 @@ from django.utils import timezone
 
 from companion.models import Message
 from tests.companion.conftest import Talk
+from tests.companion.test_conversation import (
+    SLOW,
+    call_ended,
+    durable,
+    lost_during_a_reply,
+    rows,
+    shown,
+    stopped,
+)
 from tests.fake_llm import FakeLLM
 from tests.live import Site
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SLOW = "第一句话。 第二句话。 第三句话。 第四句话。 第五句话。 第六句话。 第七句话。 第八句话。"
 
 
 @pytest.fixture
@@ -25,10 +33,6 @@ def elsewhere(talk: Talk, model: FakeLLM, tmp_path: Path) -> Iterator[Talk]:
     other.stop()
 
 
-async def ended(model: FakeLLM, number: int = 0) -> None:
-    assert await asyncio.to_thread(model.requests[number].wait_ended, 10)
-
-
 async def test_what_happens_in_one_process_is_seen_in_the_other(talk, elsewhere, model):
     model.script(reply=SLOW, gap=0.01)
     async with talk.socket() as here, elsewhere.socket() as there:
@@ -38,8 +42,7 @@ async def test_what_happens_in_one_process_is_seen_in_the_other(talk, elsewhere,
         finished = await here.until("reply.finished")
         seen = await there.until("reply.finished")
     assert seen == finished
-    durable = [frame["kind"] for frame in there.frames if "event" in frame and frame["kind"] != "ready"]
-    assert durable == ["message.created", "reply.started", "reply.finished"]
+    assert durable(there.frames) == ["message.created", "reply.started", "reply.finished"]
 
 
 async def test_stop_pressed_in_the_other_process_ends_the_model_call(talk, elsewhere, model):
@@ -51,11 +54,7 @@ async def test_stop_pressed_in_the_other_process_ends_the_model_call(talk, elsew
         await there.send(type="stop")
         finished = await here.until("reply.finished")
         assert (await there.until("reply.finished"))["message"] == finished["message"]
-    await ended(model)
-    assert finished["message"]["state"] == "stopped"
-    assert model.requests[0].disconnected
-    message = await Message.objects.aget(state="stopped")
-    assert message.open(talk.user.pk) == "".join(f["text"] for f in here.frames if f["kind"] == "reply.delta")
+    await stopped(talk, model, finished, here.frames)
 
 
 async def test_leaving_in_the_other_process_silences_the_persona_in_this_one(talk, elsewhere, model):
@@ -67,18 +66,18 @@ async def test_leaving_in_the_other_process_silences_the_persona_in_this_one(tal
         await there.send(type="leave")
         await there.until("conversation.left")
         await here.until("conversation.left")
-        await ended(model)
+        await call_ended(model)
         await here.send(type="ping")
         await here.until("pong")
     kinds = [frame["kind"] for frame in here.frames]
     assert "reply.delta" not in kinds[kinds.index("reply.finished") :]
-    shown = "".join(frame["text"] for frame in here.frames if frame["kind"] == "reply.delta")
+    text = shown(here.frames)
     for _ in range(200):  # this process keeps what it had shown after the other one has closed the row
         message = await Message.objects.aget(state="stopped")
-        if message.open(talk.user.pk) == shown:
+        if message.open(talk.user.pk) == text:
             break
         await asyncio.sleep(0.05)
-    assert message.open(talk.user.pk) == shown
+    assert message.open(talk.user.pk) == text
 
 
 async def test_a_message_to_the_other_process_during_a_reply_is_kept_and_answered_after_it(
@@ -94,17 +93,13 @@ async def test_a_message_to_the_other_process_during_a_reply_is_kept_and_answere
         for socket in (here, there):
             await socket.until("reply.finished")
             await socket.until("reply.finished")
-    authors = [author async for author in Message.objects.order_by("pk").values_list("author", flat=True)]
-    assert authors == ["ai", "user", "ai", "user", "ai"]
+    assert await rows() == [("user", "complete"), ("ai", "complete")] * 2
     assert len(model.requests) == 2
 
 
 async def test_a_page_that_moves_to_the_other_process_during_a_reply_gets_all_of_it(talk, elsewhere, model):
     model.script(reply=SLOW, gap=0.05)
-    async with talk.socket() as before:
-        ready = await before.until("ready")
-        await before.say("断线")
-        await before.until("reply.delta")
+    ready = await lost_during_a_reply(talk)
     async with elsewhere.socket() as after:
         await after.send(type="resume", since=ready["event"])
         finished = await after.until("reply.finished")

@@ -58,6 +58,7 @@ async def fake(settings: Settings) -> AsyncIterator[Fake]:
         settings.EMBEDDINGS_MODEL = "a-model"
         yield fake
         await client.close()
+    client._breakers.clear()
 
 
 async def code(*texts: str, deadline: float = 5.0) -> str:

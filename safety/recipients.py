@@ -1,0 +1,126 @@
+"""Whom a notice can go to, and by which channels: named by kind and id, so that rows carry no address.
+
+"staff:<user>", "guardian:<user>" (with an account), "link:<guardianship>" (named, not yet confirmed), "contact:<emergency
+contact>", "oncall:<place in ALERT_ON_CALL>".
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from accounts.models import User
+from guardians import contacts, links
+from guardians.access import guardians_of
+from guardians.models import EmergencyContact, Guardianship
+from safety.models import Delivery, PushSubscription, Shift
+
+Channel = Delivery.Channel
+REACHABLE = (EmergencyContact.State.GIVEN, EmergencyContact.State.CONFIRMED)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where somebody can be reached now. Lives in memory only."""
+
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+    language: str = "zh-hans"
+    user: uuid.UUID | None = None  # of somebody with an account
+
+    def channels(self) -> list[Channel]:
+        """What can be tried, in the order of trying; at most two of them are used at once."""
+        found = []
+        if self.phone and settings.ALERT_SMS_URL:
+            found.append(Channel.SMS)
+        if self.email:
+            found.append(Channel.EMAIL)
+        if self.user and PushSubscription.objects.filter(user=self.user).exists():
+            found.append(Channel.PUSH)
+        if self.phone and settings.ALERT_VOICE_URL:
+            found.append(Channel.VOICE)
+        if self.email and settings.ALERT_EMAIL_2_URL:
+            found.append(Channel.EMAIL_2)
+        return found
+
+
+def reach(recipient: str) -> Reach | None:
+    """How to reach a recipient at this moment; None when they may not or cannot be reached any more."""
+    kind, _, name = recipient.partition(":")
+    if kind in ("staff", "guardian"):
+        user = User.objects.filter(pk=name, is_active=True).first()
+        if user is None or (kind == "staff" and not user.is_staff):
+            return None
+        return Reach(user.nickname, user.email, "", user.language, user.pk)
+    if kind == "contact":
+        contact = EmergencyContact.objects.filter(pk=name, state__in=REACHABLE).select_related("user").first()
+        if contact is None:
+            return None
+        details = contacts.open_details(contact)
+        return Reach(details.name, details.email, details.phone, contact.user.language)
+    if kind == "link":
+        link = Guardianship.objects.filter(pk=name).exclude(state=Guardianship.State.ENDED)
+        row = link.select_related("minor").first()
+        if row is None:
+            return None
+        given = links.open_details(row)
+        return Reach(given.name, given.email, given.phone, row.minor.language)
+    if kind == "oncall":
+        try:
+            address = settings.ALERT_ON_CALL[int(name)]
+        except (IndexError, ValueError):
+            return None
+        by_mail = "@" in address
+        return Reach("", address if by_mail else "", "" if by_mail else address, settings.LANGUAGE_CODE)
+    return None
+
+
+def on_duty(role: Shift.Role, now: dt.datetime) -> QuerySet[User]:
+    """Who is on duty. Without any shift at all: every moderator, and every operator for the other roles."""
+    staff = User.objects.filter(is_active=True, is_staff=True)
+    if Shift.objects.filter(role=role).exists():
+        return staff.filter(shifts__role=role, shifts__starts_at__lte=now, shifts__ends_at__gt=now).distinct()
+    return staff.filter(role=User.Role.MODERATOR if role == Shift.Role.MODERATOR else User.Role.OPERATOR)
+
+
+def staff_on(role: Shift.Role, now: dt.datetime) -> list[str]:
+    return [f"staff:{pk}" for pk in on_duty(role, now).order_by("pk").values_list("pk", flat=True)]
+
+
+def on_call() -> list[str]:
+    return [f"oncall:{place}" for place in range(len(settings.ALERT_ON_CALL))]
+
+
+def near(user: User) -> list[str]:
+    """Guardians of a minor, else the person's contacts, in the order in which they are told."""
+    guardians = [f"guardian:{guardian.pk}" for guardian in guardians_of(user)]
+    if not guardians and (link := links.current(user)) is not None:
+        guardians = [f"link:{link.pk}"]
+    return guardians + [
+        f"contact:{contact.pk}" for contact in contacts.of(user) if contact.state in REACHABLE
+    ]
+
+
+def without(recipients: Iterable[str], *, subject: uuid.UUID) -> list[str]:
+    """Each once, and never the person themselves: nobody is alarmed about themselves."""
+    return [one for one in dict.fromkeys(recipients) if one != f"staff:{subject}"]
+
+
+def by_rung(user: User, now: dt.datetime) -> dict[str, Sequence[str]]:
+    """Who would be told on which rung, as things are now; frozen into the case at its opening."""
+    duty = without(staff_on(Shift.Role.MODERATOR, now), subject=user.pk)
+    lead = without(staff_on(Shift.Role.LEAD, now), subject=user.pk)
+    safeguarding = without(staff_on(Shift.Role.SAFEGUARDING, now), subject=user.pk)
+    return {
+        "1": duty,
+        "2": duty,
+        "3": lead,
+        "4": near(user),
+        "5": on_call(),
+        "6": without([*duty, *lead, *on_call()], subject=user.pk),
+        "safeguarding": safeguarding,
+    }
