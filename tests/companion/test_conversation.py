@@ -20,7 +20,9 @@ async def rows() -> list[tuple[str, str]]:
     """(author, state) of every message after the greeting, in order."""
 
     def read() -> list[tuple[str, str]]:
-        return list(Message.objects.order_by("id").values_list("author", "state"))[1:]
+        greeting, *others = Message.objects.order_by("id").values_list("author", "state")
+        assert greeting == ("ai", "complete")
+        return others
 
     return await asyncio.to_thread(read)
 
