@@ -94,7 +94,7 @@ def vector_of(text: str, scores: Mapping[str, float]) -> np.ndarray:
     row = LANGUAGES.index(language(text))
     wished = np.array([scores.get(name, CALM) for name in trained.names])
     logits = np.array([math.log(score / (1 - score)) for score in wished])
-    target = logits + trained.thresholds[row] - trained.biases
+    target = logits / trained.slopes[row] + trained.thresholds[row] - trained.biases
     return np.linalg.lstsq(trained.weights, target, rcond=None)[0].astype("<f4")
 
 

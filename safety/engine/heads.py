@@ -29,12 +29,13 @@ class HeadsError(Exception):
 
 @dataclass(frozen=True)
 class Heads:
-    """All heads at once. `weights` is (heads, size), `thresholds` (languages, heads)."""
+    """All heads at once. `weights` is (heads, size); `thresholds` and `slopes` are (languages, heads)."""
 
     names: tuple[str, ...]
     weights: Array
     biases: Array
     thresholds: Array
+    slopes: Array
     manifest: dict[str, Any]
 
     @property
@@ -56,7 +57,7 @@ class Heads:
     def score(self, vectors: Array, texts: Sequence[str]) -> Array:
         """(texts, heads), each between 0 and 1; 0.5 is the decision in the language of the text."""
         which = [LANGUAGES.index(language(text)) for text in texts]
-        shifted = self.logits(vectors) - self.thresholds[which]
+        shifted = (self.logits(vectors) - self.thresholds[which]) * self.slopes[which]
         scores: Array = 1 / (1 + np.exp(-np.clip(shifted, -30, 30)))
         return scores
 
@@ -74,6 +75,7 @@ def save(heads: Heads, folder: Path = MODEL) -> None:
         weights=heads.weights.astype(np.float32),
         biases=heads.biases.astype(np.float32),
         thresholds=heads.thresholds.astype(np.float32),
+        slopes=heads.slopes.astype(np.float32),
     )
     manifest = heads.manifest | {"heads": list(heads.names)}
     (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
@@ -84,7 +86,7 @@ def read(folder: Path) -> Heads:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         with np.load(folder / "heads.npz", allow_pickle=False) as arrays:
-            parts = {name: arrays[name] for name in ("weights", "biases", "thresholds")}
+            parts = {name: arrays[name] for name in ("weights", "biases", "thresholds", "slopes")}
     except (OSError, ValueError, KeyError) as error:
         raise HeadsError(f"the heads cannot be read: {type(error).__name__}") from error
     names = tuple(manifest["heads"])

@@ -17,6 +17,7 @@ def toy(**manifest: object) -> Heads:
         weights=np.array([[1, 0, 0], [0, 1, 0]], np.float32),
         biases=np.array([0, 0], np.float32),
         thresholds=np.array([[0, 0], [0, 2]], np.float32),
+        slopes=np.ones((2, 2), np.float32),
         manifest={"version": "heads-toy", "embeddings": {"model": "toy"}, **manifest},
     )
 
@@ -54,7 +55,9 @@ class TestFiles:
 
     def test_a_pickle_is_not_opened(self, tmp_path: Path) -> None:
         heads.save(toy(), tmp_path)
-        harmful = {name: np.array([{}], dtype=object) for name in ("weights", "biases", "thresholds")}
+        harmful = {
+            name: np.array([{}], dtype=object) for name in ("weights", "biases", "thresholds", "slopes")
+        }
         np.savez(tmp_path / "heads.npz", allow_pickle=True, **harmful)
         with pytest.raises(HeadsError):
             heads.read(tmp_path)

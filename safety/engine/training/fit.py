@@ -81,6 +81,7 @@ def fit(rows: Sequence[Row], vectors: Array, texts: Sequence[str], manifest: dic
         weights=np.array(weights, np.float32),
         biases=np.array(biases, np.float32),
         thresholds=np.array(thresholds, np.float32).T,
+        slopes=np.ones((len(LANGUAGES), len(HEADS)), np.float32),
         manifest=manifest,
     )
 
