@@ -14,6 +14,8 @@ from companion import personas, statements
 from companion.models import Conversation
 from companion.personas import NotFound
 from guardians.limits import EffectivePolicy, effective_policy
+from safety import cases
+from safety.cases import Care
 from safety.sanctions import in_force
 
 
@@ -37,6 +39,7 @@ class Actor:
     sanction: str  # "" or the kind in force
     time_zone: str
     notice_acknowledged: bool
+    care: Care  # what a crisis case means for the person's conversations
     read_at: dt.datetime
 
 
@@ -63,6 +66,7 @@ def load_actor(user_id: uuid.UUID, session_key: str, now: dt.datetime) -> Actor:
         sanction=sanction.kind if sanction else "",
         time_zone=user.time_zone,
         notice_acknowledged=notice_acknowledged(user.pk, session_key),
+        care=cases.care_of(user.pk, now),
         read_at=now,
     )
 
@@ -117,7 +121,14 @@ def account_gate(actor: Actor) -> Refusal | None:
 
 
 def gate(actor: Actor, conversation: Conversation) -> Refusal | None:
-    """May the next turn happen in this conversation? Limits and a human in charge are decided in the turn itself."""
+    """May the next turn happen in this conversation? Limits are decided in the turn itself.
+
+    While the companion is silent for a person in danger, only their leaving closes the way to the humans.
+    """
+    if conversation.ended_at is not None:
+        return Refusal("left")
+    if actor.care.muted:
+        return None
     refusal = account_gate(actor)
     if refusal:
         return refusal
@@ -125,16 +136,19 @@ def gate(actor: Actor, conversation: Conversation) -> Refusal | None:
         return Refusal("notice")
     if not personas.may_talk(actor.policy, conversation.persona):
         return Refusal("persona", "gallery")
-    if conversation.ended_at is not None:
-        return Refusal("left")
     return None
 
 
-def state_of(conversation: Conversation) -> str:
+def silent(actor: Actor, conversation: Conversation) -> bool:
+    """The companion says nothing: a human is in charge, or the person is in danger and one is called."""
+    return actor.care.muted or conversation.ai_muted_at is not None
+
+
+def state_of(conversation: Conversation, actor: Actor) -> str:
     """open, left (by the person) or human (somebody of the team is in charge)."""
     if conversation.ended_at is not None:
         return "left"
-    return "human" if conversation.ai_muted_at is not None else "open"
+    return "human" if actor.care.human else "open"
 
 
 def session_digest(session_key: str) -> str:

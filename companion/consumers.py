@@ -105,7 +105,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             "kind": "ready",
             "conversation": str(self.conversation_id),
             "event": self.seen,
-            "state": access.state_of(conversation),
+            "state": access.state_of(conversation, self.actor),
             "notice_required": notice,
             "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
         }

@@ -13,7 +13,7 @@ from django.utils import translation
 from django.utils.safestring import SafeString
 
 from accounts.keyring import KeyringError
-from accounts.models import Event
+from accounts.models import Event, User
 from accounts.realtime import NewEvent
 from companion import markdown, sentences
 from companion.models import Message
@@ -32,6 +32,7 @@ class MessageFrame(TypedDict):
     code: str
     html: str
     note: str  # why the reply did not end by itself; "" for an ordinary one
+    name: str  # of the human who wrote it; "" for everybody else
     at: str
     ai_generated: bool
 
@@ -107,6 +108,7 @@ class ConversationHuman(TypedDict):
     kind: Literal["conversation.human"]
     event: int
     in_charge: bool
+    name: str
 
 
 class NoticeAcknowledged(TypedDict):
@@ -176,6 +178,7 @@ def message_frame(message: Message, user_id: uuid.UUID, language: str) -> Messag
         "code": message.code,
         "html": message_html(message, user_id, language),
         "note": message_note(message, language),
+        "name": staff_name(message.staff_id),
         "at": message.created_at.isoformat(),
         "ai_generated": message.author == Message.Author.AI,
     }
@@ -191,6 +194,13 @@ def message_html(message: Message, user_id: uuid.UUID, language: str) -> str:
         log.error("message %s does not open", message.public_id)
         text = "[…]"
     return markdown.render(text) if message.author == Message.Author.AI else markdown.plain(text)
+
+
+def staff_name(staff: uuid.UUID | None) -> str:
+    """The duty name of a member of staff; "" for nobody, and for one who gave none."""
+    if staff is None:
+        return ""
+    return User.objects.filter(pk=staff).values_list("nickname", flat=True).first() or ""
 
 
 def message_note(message: Message, language: str) -> str:
@@ -244,13 +254,20 @@ def _frame(
     elif kind == "reply.replaced":
         frame["message"] = str(message_id)
     elif kind == "help.card":
-        frame["html"] = help_card_html(data["level"], data["country"], language)
+        frame["html"] = help_card_html(data["level"], data["country"], language, data.get("need", "crisis"))
+    elif kind == "conversation.human":
+        staff = frame.pop("staff", None)
+        frame["name"] = staff_name(uuid.UUID(staff) if staff else None)
     return frame
 
 
-def help_card_html(level: str, country: str, language: str) -> SafeString:
-    """The help card with call buttons, rendered by the server so that page and socket show the same."""
+def help_card_html(level: str, country: str, language: str, need: str = "crisis") -> SafeString:
+    """The help card with call buttons, rendered by the server so that page and socket show the same.
+
+    The lines for this need stand first; `need` is one of the kinds of safety/resources.py.
+    """
+    lines = sorted(help_lines(country), key=lambda line: need not in line.kinds)
     with translation.override(language):
         return render_to_string(
-            "companion/_help_card.html", {"level": level, "lines": help_lines(country), "language": language}
+            "companion/_help_card.html", {"level": level, "lines": lines, "language": language}
         )

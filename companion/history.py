@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from companion.events import message_html, message_note
+from companion.events import message_html, message_note, staff_name
 from companion.models import Conversation, Message
 from companion.personas import NotFound
 
@@ -57,6 +57,7 @@ def _entry(message: Message, user_id: uuid.UUID, language: str) -> dict[str, Any
         "code": message.code,
         "html": message_html(message, user_id, language),
         "note": message_note(message, language),
+        "name": staff_name(message.staff_id),
         "at": message.created_at,
         "ai_generated": message.author == Message.Author.AI,
     }

@@ -96,7 +96,7 @@ def order(
         engine_band=actor.policy.engine_band,
         local_time=now.astimezone(ZoneInfo(actor.time_zone)).strftime("%H:%M"),
         memories=memory.recall(actor.user_id, conversation.persona_id),
-        gentle=mood.gentle,
+        gentle=mood.gentle or actor.care.gentle,
         asked_identity=mood.asked_identity,
         asked_advice=mood.asked_advice,
     )
@@ -109,7 +109,7 @@ def order(
     )
     cost = prompts.total_tokens(prompt) + settings.LLM_MAX_TOKENS
     reserved = usage.reserve(actor.user_id, cost, now)
-    return Order(actor, conversation, prompt, text, mood.careful, cost, now, reserved)
+    return Order(actor, conversation, prompt, text, mood.careful or actor.care.gentle, cost, now, reserved)
 
 
 def window(conversation: Conversation, user_id: uuid.UUID, *, before: int | None = None) -> list[Said]:

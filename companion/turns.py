@@ -22,13 +22,13 @@ from django.utils import timezone
 from accounts import audit, generation, ratelimit, realtime
 from accounts.models import Notice
 from accounts.realtime import NewEvent
-from companion import access, orders, personas, portrayal, statements
+from companion import access, danger, orders, personas, portrayal, statements
 from companion.access import Actor, Refusal
 from companion.events import frames_of
 from companion.models import Conversation, Message
 from companion.orders import Mood, Order, Said
 from companion.replies import Job, placeholder, running, stop_streaming
-from safety import engine
+from safety import cases, engine
 from safety.engine import Meaning, Verdict
 from safety.models import Assessment
 
@@ -101,11 +101,10 @@ def say(
     if outcome.refusal is None and verdict.action == "answer" and not heard.within_rate:
         outcome.refusal = Refusal("too_fast")
     if outcome.refusal:
-        if not _repeat(outcome, conversation, client_id) and _at_risk(verdict):
-            with transaction.atomic(durable=True):
-                _emit(outcome, [help_card(conversation, verdict)], [])
+        if not _repeat(outcome, conversation, client_id) and danger.at_risk(verdict):
+            _hear_all_the_same(outcome, conversation, text, client_id, verdict, now)
         return outcome
-    wants_reply = verdict.action == "answer" and conversation.ai_muted_at is None
+    wants_reply = verdict.action == "answer" and not access.silent(actor, conversation)
     mood = Mood.of(verdict.level, verdict.reasons)
     order = orders.order(actor, conversation, heard.history, text, now, mood) if wants_reply else None
     with _reserved(order, outcome):
@@ -130,7 +129,7 @@ def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Ou
     if question is None:
         outcome.refusal = Refusal("not_latest")
     mood = _mood(question) if question else None
-    if question and (conversation.ai_muted_at is not None or mood is None):
+    if question and (access.silent(actor, conversation) or mood is None):
         outcome.refusal = Refusal("not_answerable")
     if outcome.refusal or question is None or mood is None:
         return outcome
@@ -227,7 +226,7 @@ def follow_up(job: Job) -> Outcome:
     mood = _mood(newest) if newest is not None and newest.author == Message.Author.USER else None
     if newest is None or mood is None:
         return outcome
-    if conversation.ai_muted_at is not None or access.gate(actor, conversation):
+    if access.silent(actor, conversation) or access.gate(actor, conversation):
         return outcome
     history = orders.window(conversation, actor.user_id, before=newest.pk)
     order = orders.order(actor, conversation, history, newest.open(actor.user_id), now, mood)
@@ -262,25 +261,66 @@ def _record(
         )
         message.seal(actor.user_id, text)
         message.save(force_insert=True)
-        Assessment.objects.create(
-            message=message.public_id,
-            user_id=actor.user_id,
-            level=verdict.level,
-            action=verdict.action,
-            reasons=list(verdict.reasons),
-            rules_version=verdict.version,
-            pending=verdict.pending,
-            created_at=now,
-        )
+        _assessed(actor, message.public_id, verdict, now)
         happened = [NewEvent("message.created", conversation.public_id, message.public_id)]
         changed = [message]
         if verdict.scores.get("pii", 0) >= 0.5:
             changed.append(system_line(conversation, "tip.secrets", happened, now))
-        if verdict.action != "answer":
-            changed += _intervene(conversation, actor, verdict, happened, now)
-        elif order is not None and conversation.ai_muted_at is None and not running(conversation, now):
+        # Muted by a moderator a moment ago counts as well: the conversation is locked now.
+        silent = access.silent(actor, conversation)
+        case, fresh = danger.note(conversation, actor.user_id, message.public_id, verdict, text)
+        if verdict.action == "exit":
+            changed += _end(conversation, actor, happened, now)
+        elif actor.care.human:
+            pass  # a human answers
+        elif silent and not fresh:
+            case = case or cases.open_case(actor.user_id)
+            if case and (code := danger.script_line(conversation, case, text, fresh=False, now=now)):
+                changed.append(system_line(conversation, code, happened, now))
+        elif verdict.action != "answer":
+            changed += stop_streaming(conversation, happened, now)
+            changed.append(system_line(conversation, engine.reply_code(verdict), happened, now))
+            if case and fresh and case.ai_muted:
+                code = danger.script_line(conversation, case, text, fresh=True, now=now)
+                changed.append(system_line(conversation, code, happened, now))
+        elif order is not None and not running(conversation, now):
             changed.append(_answer(outcome, conversation, message, order, happened, now))
+        if danger.at_risk(verdict):  # also for somebody who leaves: the card stays
+            happened.append(danger.help_card(conversation, verdict))
         _emit(outcome, happened, changed)
+
+
+def _hear_all_the_same(
+    outcome: Outcome,
+    conversation: Conversation,
+    text: str,
+    client_id: uuid.UUID | None,
+    verdict: Verdict,
+    now: dt.datetime,
+) -> None:
+    """A message that is refused is not kept, but the danger in it is: card, verdict and case."""
+    actor = outcome.actor
+    # The same id again for the same message, so that sending again is not a second sign.
+    public_id = uuid.uuid5(conversation.public_id, str(client_id or uuid.uuid4()))
+    with transaction.atomic(durable=True):
+        conversation = statements.lock_conversation(conversation.pk)
+        if not Assessment.objects.filter(message=public_id).exists():
+            _assessed(actor, public_id, verdict, now)
+            danger.note(conversation, actor.user_id, public_id, verdict, text)
+        _emit(outcome, [danger.help_card(conversation, verdict)], [])
+
+
+def _assessed(actor: Actor, message: uuid.UUID, verdict: Verdict, now: dt.datetime) -> None:
+    Assessment.objects.create(
+        message=message,
+        user_id=actor.user_id,
+        level=verdict.level,
+        action=verdict.action,
+        reasons=list(verdict.reasons),
+        rules_version=verdict.version,
+        pending=verdict.pending,
+        created_at=now,
+    )
 
 
 def _repeat(outcome: Outcome, conversation: Conversation, client_id: uuid.UUID | None) -> bool:
@@ -322,33 +362,6 @@ def _answer(
     reply = placeholder(conversation, question, happened, now)
     outcome.job = order.job(reply)
     return reply
-
-
-def _at_risk(verdict: Verdict) -> bool:
-    return verdict.level >= 2 or "history.at_risk" in verdict.reasons
-
-
-def help_card(conversation: Conversation, verdict: Verdict) -> NewEvent:
-    """The event that shows the numbers."""
-    card = {
-        "level": "urgent" if verdict.level >= 3 else "soft",
-        "country": settings.HELP_LINES_COUNTRIES[0],
-    }
-    return NewEvent("help.card", conversation.public_id, None, card)
-
-
-def _intervene(
-    conversation: Conversation, actor: Actor, verdict: Verdict, happened: list[NewEvent], now: dt.datetime
-) -> list[Message]:
-    """What happens instead of a reply: the exit, a reviewed sentence, a help card. The persona says nothing."""
-    if verdict.action == "exit":
-        changed = _end(conversation, actor, happened, now)
-    else:
-        changed = stop_streaming(conversation, happened, now)
-        changed.append(system_line(conversation, engine.reply_code(verdict), happened, now))
-    if _at_risk(verdict):  # also for somebody who leaves: the card stays
-        happened.append(help_card(conversation, verdict))
-    return changed
 
 
 def _end(

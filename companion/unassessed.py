@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.realtime import NewEvent
-from companion import hearing, orders, replies, turns
+from companion import danger, hearing, orders, replies, turns
 from companion.models import Conversation, Message
 from guardians import limits
 from safety import engine
@@ -102,14 +102,19 @@ async def _meaning(text: str, history: list[orders.Said], wanted: list[str]) -> 
 
 
 def _help(conversation: Conversation, message: Message, verdict: Verdict) -> None:
-    """The sentence and the card, in the caller's transaction. Whoever left is shown the card only."""
+    """The case, the sentence and the card, in the caller's transaction. Whoever left is shown the card only."""
     now = timezone.now()
     happened: list[NewEvent] = []
+    user_id = conversation.user_id
+    case, fresh = danger.note(conversation, user_id, message.public_id, verdict, message.open(user_id))
     if conversation.ended_at is None and verdict.action != "exit":
         code = engine.reply_code(verdict)
         if Message.objects.filter(conversation=conversation, code=code, pk__gt=message.pk).exists():
             return  # said since: several messages of one bad hour are answered once
         replies.stop_streaming(conversation, happened, now)
         turns.system_line(conversation, code, happened, now)
-    happened.append(turns.help_card(conversation, verdict))
+        if case and fresh and case.ai_muted:
+            code = danger.script_line(conversation, case, "", fresh=True, now=now)
+            turns.system_line(conversation, code, happened, now)
+    happened.append(danger.help_card(conversation, verdict))
     realtime.emit(conversation.user_id, *happened)

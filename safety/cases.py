@@ -200,6 +200,16 @@ def care_of(user_id: uuid.UUID, now: dt.datetime) -> Care:
     return Care(muted=muted, human=state == State.IN_CARE, gentle=True, case=pk)
 
 
+def level_of(user_id: uuid.UUID) -> int:
+    """The level of the person's open case, 0 without one."""
+    rows = CrisisCase.objects.filter(user_id=user_id).exclude(state=State.CLOSED)
+    return rows.values_list("level", flat=True).first() or 0
+
+
+def open_case(user_id: uuid.UUID) -> CrisisCase | None:
+    return CrisisCase.objects.filter(user_id=user_id).exclude(state=State.CLOSED).first()
+
+
 def may_handle(staff: User, case: CrisisCase) -> bool:
     """Nobody handles the case of themselves."""
     return staff.is_active and staff.is_staff and staff.role in STAFF and staff.pk != case.user_id

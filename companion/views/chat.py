@@ -105,15 +105,15 @@ def _chat_page(
     last_event = realtime.last_event(actor.user_id)
     if not actor.notice_acknowledged:
         access.show_notice(actor.user_id, actor.session_key)
-    refusal = access.account_gate(actor)
-    if refusal is None and not personas.may_talk(actor.policy, conversation.persona):
+    refusal = None if actor.care.muted else access.account_gate(actor)
+    if refusal is None and not actor.care.muted and not personas.may_talk(actor.policy, conversation.persona):
         refusal = Refusal("persona", "gallery")
     page = page or history.newest_page(conversation, actor.user_id, language)
     reply = replies.current(conversation.public_id)
     level = risk.recent_level(actor.user_id, timezone.now())
     context = {
         "conversation": conversation,
-        "state": access.state_of(conversation),
+        "state": access.state_of(conversation, actor),
         "persona": portrayal.face(conversation.persona, language),
         "message_list": page.messages,
         "has_older": page.has_older,
