@@ -31,6 +31,7 @@ ACTIONS = frozenset(
         "case.noted",
         "case.checklist",
         "case.follow_up",
+        "reading.requested",
         "reading.opened",
         "reading.refused",
         "reading.approved",
