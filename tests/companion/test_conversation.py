@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from companion.models import Conversation, Message
-from safety.models import Assessment
+from companion import access, takeover, turns
+from companion.models import Message
+from safety.models import Assessment, CrisisCase
 from tests.companion.conftest import Talk
 from tests.fake_llm import FakeLLM
 
@@ -220,23 +221,50 @@ async def test_somebody_at_risk_gets_the_reviewed_words_and_the_card_and_no_mode
         await socket.say("我不想活了，今晚就结束自己")
         card = await socket.until("help.card")
     lines = [f["message"] for f in socket.frames if f["kind"] == "message.created"]
-    assert [line["author"] for line in lines] == ["user", "system"]
+    assert [line["code"] for line in lines] == ["", "crisis.l4", "care.nobody_on_duty"]
     assert "12356" in card["html"]
     assert model.requests == []
     assert await Assessment.objects.filter(level__gte=2).acount() == 1
 
 
-async def test_a_human_in_charge_silences_the_persona_and_messages_are_kept(talk, model):
-    await Conversation.objects.filter(public_id=talk.conversation).aupdate(ai_muted_at=timezone.now())
+async def test_a_human_in_charge_silences_the_persona_and_messages_are_kept(talk, model, moderator):
+    case = await asyncio.to_thread(_in_danger, talk)
     async with talk.socket() as socket:
-        ready = await socket.until("ready")
+        assert (await socket.until("ready"))["state"] == "open"
+        await asyncio.to_thread(takeover.claim, case, moderator, timezone.now())
+        assert (await socket.until("message.created"))["message"]["code"] == "care.human_joined"
+        human = await socket.until("conversation.human")
         await socket.say("有人吗")
         await socket.until("message.created")
-        await socket.send(type="ping")
-        await socket.until("pong")
-    assert ready["state"] == "human"
+        await asyncio.to_thread(takeover.say, case, moderator, "我在。", uuid.uuid4(), timezone.now())
+        said = (await socket.until("message.created"))["message"]
+    assert (human["in_charge"], human["name"]) == (True, "Moderator")
+    assert (said["author"], said["name"], said["ai_generated"]) == ("staff", "Moderator", False)
     assert model.requests == []
-    assert await rows() == [("user", "complete")]
+    async with talk.socket() as socket:
+        assert (await socket.until("ready"))["state"] == "human"
+
+
+async def test_after_handing_back_the_companion_answers_again(talk, model, moderator):
+    case = await asyncio.to_thread(_in_danger, talk)
+    await asyncio.to_thread(takeover.claim, case, moderator, timezone.now())
+    async with talk.socket() as socket:
+        await socket.until("ready")
+        await asyncio.to_thread(
+            takeover.hand_back, case, moderator, "calm again, sister is there", timezone.now()
+        )
+        await socket.until("conversation.human")
+        await socket.say("谢谢")
+        await socket.until("reply.finished")
+    assert len(model.requests) == 1
+    assert "先听，少说" in model.requests[0].body["messages"][0]["content"]
+
+
+def _in_danger(talk: Talk) -> int:
+    """A case of the person, raised as the chat does; its number."""
+    actor = access.load_actor(talk.user.pk, talk.session, timezone.now())
+    turns.say(actor, turns.hear(actor, talk.conversation, "我不想活了"), uuid.uuid4())
+    return CrisisCase.objects.get().pk
 
 
 async def test_an_empty_budget_is_said_in_the_conversation_and_the_message_is_kept(talk, model):

@@ -17,7 +17,7 @@ from accounts.models import Event, User
 from companion import access, hub, offload, replies, turns, usage
 from companion.access import Actor
 from companion.models import Conversation, Message, TokenBudget
-from safety.models import Sanction
+from safety.models import CaseSignal, CrisisCase, Sanction
 from tests.fake_llm import FakeLLM
 from tests.live import _model, companions, model, open_conversation, sign_in
 
@@ -149,7 +149,7 @@ async def test_a_crisis_in_one_tab_does_not_silence_the_reply_asked_for_in_anoth
         return [{} for _ in texts]
 
     monkeypatch.setattr(replies, "look", harmless)  # at risk, nothing would be shown that was not looked at
-    crisis = await desk.say("我不想活了，今晚就结束自己")
+    crisis = await desk.say("everybody would be better off without me")  # a graver one mutes the companion everywhere
     model.script(reply=SLOW, gap=0.01)
     await desk.streaming("今天天气怎么样")
     await desk.begin(crisis)
@@ -219,15 +219,21 @@ async def test_somebody_at_risk_sees_the_help_card_whatever_refuses_the_message(
         user_id=desk.actor.user_id, kind="restrict", reason="x", imposed_by=moderator
     )
     actor = await offload.run(access.load_actor, desk.actor.user_id, desk.session, timezone.now())
-    for text, cards in (
-        ("我不想活了，今晚就结束自己", 1),
-        ("我不想活了，今晚就结束自己" * 400, 1),
-        ("在吗", 0),
+    for text, refused, cards in (
+        ("在吗", "sanction", 0),
+        ("everybody would be better off without me", "sanction", 1),
+        ("我不想活了，今晚就结束自己", "sanction", 1),
+        ("我不想活了，今晚就结束自己" * 400, "too_long", 1),  # from here on humans are to hear everything
     ):
         outcome = await offload.run(by_rules, actor, desk.conversation, text, None)
-        assert outcome.refusal.code == "sanction"
+        assert outcome.refusal.code == refused
         assert [frame["kind"] for frame in outcome.frames] == ["help.card"] * cards
     assert not await Message.objects.filter(author="user").aexists()
+    assert await CaseSignal.objects.acount() == 3
+    case = await CrisisCase.objects.aget()
+    assert (case.level, case.ai_muted) == (4, True)
+    outcome = await offload.run(by_rules, actor, desk.conversation, "在吗", None)
+    assert outcome.refusal is None
 
 
 async def test_writing_anew_has_the_same_limit_as_messages(desk, model, settings):
