@@ -1,7 +1,7 @@
 """Reviewed sentences: what a person reads when the companion does not answer, or when a reply was cut.
 
-They are data with a version (data/replies.toml) and not part of the translation catalogue, so that each change is read by
-a second person in both languages and the shown wording can be named later.
+They are data with a version (data/replies.toml, and data/care.toml for a case) and not part of the translation catalogue,
+so that each change is read by a second person in both languages and the shown wording can be named later.
 """
 
 import tomllib
@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-_FILE: Final = Path(__file__).parent / "data" / "replies.toml"
+_DATA: Final = Path(__file__).parent / "data"
+_FILES: Final = (_DATA / "replies.toml", _DATA / "care.toml")  # the version stands in the first
 _RETIRED: Final = "withheld"  # shown for a code of an older version
 
 
@@ -35,8 +36,11 @@ def version() -> str:
 
 @cache
 def _read() -> Mapping[str, Any]:
-    with _FILE.open("rb") as file:
-        return tomllib.load(file)
+    found: dict[str, Any] = {}
+    for path in _FILES:
+        with path.open("rb") as file:
+            found |= tomllib.load(file)
+    return found
 
 
 @cache
