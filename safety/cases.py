@@ -27,39 +27,13 @@ State, Category = CrisisCase.State, CrisisCase.Category
 GENTLE_FOR: Final = dt.timedelta(hours=72)  # after the last case the companion stays gentle
 SECOND_LOOK_WITHIN: Final = dt.timedelta(hours=24)
 MOST_SEVERE: Final = 3  # cases of level 3 and 4 that one human can hold at once
-STAFF: Final = (User.Role.MODERATOR, User.Role.OPERATOR)
+STAFF: Final = recipients.STAFF
 _CATEGORIES: Final = {
     "crisis": Category.SELF_HARM,
     "abuse": Category.ABUSE,
     "elder_health": Category.MEDICAL,
     "fraud": Category.PROPERTY_LOSS,
 }
-EVENTS: Final = frozenset(
-    {
-        "opened",
-        "signal",
-        "raised",
-        "rung",
-        "contact_notice",
-        "contact_without_channel",
-        "contact_withheld",
-        "contact_answered",
-        "contact_unsafe",
-        "safeguarding_told",
-        "recipient_unreachable",
-        "acknowledged",
-        "acknowledgement_expired",
-        "claimed",
-        "holder_silent",
-        "transferred",
-        "handed_back",
-        "noted",
-        "checklist",
-        "closed",
-        "second_look",
-        "follow_up",
-    }
-)
 
 
 class CaseError(Exception):
@@ -99,12 +73,13 @@ def raise_signal(
     category: CrisisCase.Category,
     text: str,
     canary: bool = False,
+    now: dt.datetime | None = None,
 ) -> CrisisCase:
     """A sign of danger opens a case or joins the one that is open, in the caller's transaction.
 
     A higher level restarts the ladder. The same message twice is one signal.
     """
-    now = clock.now()
+    now = now or clock.now()
     level = min(verdict.level, 4)
     case, opened = _open_or_join(user, conversation, level, category, now, canary)
     signal = CaseSignal(
@@ -121,7 +96,6 @@ def raise_signal(
         signal.save(force_insert=True)
     was_muted, was_level = case.ai_muted, case.level
     case.conversation = conversation
-    case.safeguarding = case.safeguarding or category == Category.ABUSE
     case.ai_muted = case.ai_muted or level >= 3
     if opened:
         record(case, "opened", now, level=level, category=category)
@@ -142,6 +116,9 @@ def raise_signal(
         case.handed_back_at = None
     elif case.state in escalation.UNATTENDED and (opened or level > was_level):
         escalation.start(case, now)
+    if category == Category.ABUSE and not case.safeguarding:
+        # A case that was about something else may have told them already.
+        escalation.turn_from_near(case, None if opened else now)
     escalation.keep(case)
     if opened or (case.ai_muted and not was_muted):
         policy_changed(user.pk)
@@ -172,7 +149,7 @@ def _open_or_join(
         climb_due_at=now,
         next_due_at=now,
         earlier=before.first(),
-        ladder=recipients.by_rung(user, now),
+        ladder=recipients.CANARY if canary else recipients.by_rung(user, now),
         is_canary=canary,
     )
     # Two conversations may raise the first signal at once: the database lets one in.
@@ -246,13 +223,10 @@ def claim(pk: int, staff: User, now: dt.datetime) -> CrisisCase:
     """Take the case over. Raises CaseError("taken") when somebody else has it, ("too_many") beyond MOST_SEVERE."""
     # One claim of a person after the other, so that the limit holds.
     Presence.objects.update_or_create(user=staff, defaults={"seen_at": now})
-    Presence.objects.select_for_update().get(user=staff)
     case = lock(pk, staff)
     if case.state == State.IN_CARE and case.holder_id != staff.pk:
         raise CaseError("taken")
-    severe = CrisisCase.objects.filter(holder=staff, state=State.IN_CARE, level__gte=3).exclude(pk=pk)
-    if case.level >= 3 and severe.count() >= MOST_SEVERE:
-        raise CaseError("too_many")
+    _not_too_many(case, staff)
     _hold(case, staff, now)
     case.ai_muted = True
     _done(case, "claimed", staff, now)
@@ -273,10 +247,12 @@ def touch(pk: int, staff: User, now: dt.datetime) -> None:
 @transaction.atomic
 def transfer(pk: int, staff: User, to: User, now: dt.datetime) -> CrisisCase:
     """Give the case to a colleague. The holder or an operator does."""
+    Presence.objects.select_for_update().filter(user=to).first()  # as in claim()
     case = lock(pk, staff)
     _only_holder(case, staff)
     if not may_handle(to, case):
         raise CaseError("oneself" if to.pk == case.user_id else "not_staff")
+    _not_too_many(case, to)
     _hold(case, to, now)
     _done(case, "transferred", staff, now, to=str(to.pk))
     return case
@@ -351,28 +327,28 @@ def withhold_contact(pk: int, staff: User, now: dt.datetime, *, reason: str) -> 
     case = lock(pk, staff)
     case.contact_due_at = None
     if reason == "unsafe":
-        case.safeguarding = True
+        escalation.turn_from_near(case, now)
+        escalation.tell_near(case, now)
+    else:
         case.deliveries.filter(template="near", state=Delivery.State.PENDING).update(
             state=Delivery.State.CANCELLED
         )
-        escalation.tell_near(case, now)
     _done(case, "contact_withheld", staff, now, reason=reason)
     return case
 
 
 def contact_unsafe(recipient: str, now: dt.datetime) -> None:
-    """The person marked a contact as unsafe: out of every open ladder at once, in the caller's transaction."""
-    for case in (
-        CrisisCase.objects.select_for_update()
-        .exclude(state=State.CLOSED)
-        .filter(ladder__4__contains=[recipient])
-    ):
+    """The person marked a contact as unsafe: out of every open ladder at once, in the caller's transaction.
+
+    Others near may be close to that one: the safeguarding lead is told instead of them.
+    """
+    # Not ladder__4__contains: Django takes a key of digits for a place in a list.
+    rows = CrisisCase.objects.exclude(state=State.CLOSED).filter(ladder__contains={"4": [recipient]})
+    for case in rows.select_for_update(of=("self",)).order_by("pk"):
         place = case.ladder["4"].index(recipient)
         case.ladder["4"].remove(recipient)
         case.contacts_told -= place < case.contacts_told
-        case.deliveries.filter(recipient=recipient, state=Delivery.State.PENDING).update(
-            state=Delivery.State.CANCELLED
-        )
+        escalation.turn_from_near(case, now)
         record(case, "contact_unsafe", now, recipient=recipient)
         escalation.keep(case)
 
@@ -386,6 +362,12 @@ def open_cases() -> Sequence[CrisisCase]:
 def _lock(**which: object) -> CrisisCase | None:
     rows = CrisisCase.objects.select_for_update(of=("self",)).exclude(state=State.CLOSED)
     return rows.filter(**which).first()
+
+
+def _not_too_many(case: CrisisCase, staff: User) -> None:
+    severe = CrisisCase.objects.filter(holder=staff, state=State.IN_CARE, level__gte=3).exclude(pk=case.pk)
+    if case.level >= 3 and severe.count() >= MOST_SEVERE:
+        raise CaseError("too_many")
 
 
 def _hold(case: CrisisCase, staff: User, now: dt.datetime) -> None:

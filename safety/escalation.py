@@ -7,7 +7,7 @@ what is to be sent are rows for the outbox.
 import datetime as dt
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -21,6 +21,33 @@ log = logging.getLogger(__name__)
 State = CrisisCase.State
 UNATTENDED = (State.OPEN, State.ESCALATING)
 CONTACT_CHANNELS = 2  # at once; others follow when one of them fails
+# What can be in the record of a case.
+EVENTS: Final = frozenset(
+    {
+        "opened",
+        "signal",
+        "raised",
+        "rung",
+        "contact_notice",
+        "contact_without_channel",
+        "contact_withheld",
+        "contact_answered",
+        "contact_unsafe",
+        "safeguarding_told",
+        "recipient_unreachable",
+        "acknowledged",
+        "acknowledgement_expired",
+        "claimed",
+        "holder_silent",
+        "transferred",
+        "handed_back",
+        "noted",
+        "checklist",
+        "closed",
+        "second_look",
+        "follow_up",
+    }
+)
 
 
 def sweep(now: dt.datetime | None = None, *, limit: int = 500) -> int:
@@ -71,12 +98,12 @@ def climb(case: CrisisCase, now: dt.datetime) -> None:
 def start(case: CrisisCase, now: dt.datetime) -> None:
     """The first rung of a new case or a higher level, in the transaction of the message: rows only, nobody is asked."""
     steps = ladder.plan(case.level)
-    told = tell(case, 1, case.ladder["1"], now, in_app=True)
-    case.rung = 1
     after = steps.after(1)
-    # An empty first rung is left at once, by the sweep: it may have to tell operations, and nobody's message waits for that.
-    case.climb_due_at = now if not told or after is None else now + after[1]
-    record(case, "rung", now, rung=1, told=told)
+    if after is not None and (told := tell(case, 1, case.ladder["1"], now, in_app=True)):
+        case.rung, case.climb_due_at = 1, now + after[1]
+        record(case, "rung", now, rung=1, round=case.round, told=told)
+    else:  # left to the sweep: it may have to tell operations, and nobody's message waits for that
+        case.rung, case.climb_due_at = 0, now
 
 
 def restart(case: CrisisCase, now: dt.datetime) -> None:
@@ -91,10 +118,12 @@ def tell_near(case: CrisisCase, now: dt.datetime, *, only: str = "") -> int:
     """Tell the next guardian or contact; the safeguarding lead instead when somebody near may be the danger."""
     if case.safeguarding:
         case.contact_due_at = None
-        team = case.ladder.get("safeguarding", [])
-        told = tell(case, ladder.CONTACT_RUNG, team, now, in_app=True, template="safeguarding")
+        team = _now_on(case, "safeguarding", now)
+        told = tell(case, ladder.CONTACT_RUNG, team, now, in_app=True, outside=True, template="safeguarding")
         record(case, "safeguarding_told", now, told=told)
         if not told:
+            if case.climb_due_at is not None:
+                case.climb_due_at = now
             operations.raise_alert("roster.safeguarding", case.number, now=now)
         return told
     people = [only] if only else case.ladder.get("4", [])[case.contacts_told :]
@@ -113,6 +142,16 @@ def tell_near(case: CrisisCase, now: dt.datetime, *, only: str = "") -> int:
         case.climb_due_at = now
     operations.raise_alert("contact.none", case.number, now=now)
     return 0
+
+
+def turn_from_near(case: CrisisCase, now: dt.datetime | None) -> None:
+    """Somebody near may be the danger: nothing more goes to anybody near. The safeguarding lead is told at `now`."""
+    case.safeguarding = True
+    case.deliveries.filter(template="near", state=Delivery.State.PENDING).update(
+        state=Delivery.State.CANCELLED
+    )
+    if now is not None and ladder.plan(case.level).contact is not None:
+        case.contact_due_at = now
 
 
 def tell(
@@ -181,7 +220,9 @@ def unreachable(failed: Delivery, now: dt.datetime) -> None:
         return
     record(case, "recipient_unreachable", now, recipient=failed.recipient, rung=failed.rung)
     if failed.template == "near":
-        case.contact_due_at = now  # the next one, or nobody: tell_near says so
+        # The next one, or nobody: tell_near says so. Not when a human has decided against it meanwhile.
+        if not case.events.filter(kind="contact_withheld", at__gte=failed.created_at).exists():
+            case.contact_due_at = now
     elif case.climb_due_at is not None:
         case.climb_due_at = now
     keep(case)
@@ -215,23 +256,32 @@ def _next_rung(case: CrisisCase, now: dt.datetime) -> int:
     else:
         case.rung = above[0]
     case.state = State.ESCALATING
-    whom = _now_on(case, case.rung, now)
+    whom = _now_on(case, str(case.rung), now)
     told = tell(case, case.rung, whom, now, in_app=case.rung in (1, 3, 6), outside=case.rung > 1)
     record(case, "rung", now, rung=case.rung, round=case.round, told=told)
     following = steps.after(case.rung)
-    case.climb_due_at = case.ladder_at + following[1] if following else now + steps.repeat
-    if not told:
+    if following:
+        case.climb_due_at = case.ladder_at + following[1] if told else now
+    else:  # counted from when it was due, so that rounds keep their distance; after an outage from now
+        again = (case.climb_due_at or now) + steps.repeat
+        case.climb_due_at = again if again > now else now + steps.repeat
+    if case.is_canary:
+        return told
+    if told:
+        operations.resolve("rung.empty", str(case.rung), now=now)
+    else:
         operations.raise_alert("rung.empty", str(case.rung), now=now)
-        if following:
-            case.climb_due_at = now
     return told
 
 
-def _now_on(case: CrisisCase, rung: int, now: dt.datetime) -> list[str]:
-    """Who stood on the rung when the case was opened, and who has come on duty since."""
+def _now_on(case: CrisisCase, rung: str, now: dt.datetime) -> list[str]:
+    """Who stood on the rung when the case was opened and still works here, and who has come on duty since."""
     subject: User = case.user
-    frozen = case.ladder.get(str(rung), [])
-    return recipients.without([*frozen, *recipients.by_rung(subject, now)[str(rung)]], subject=subject.pk)
+    frozen = case.ladder.get(rung, [])
+    if case.is_canary:
+        return list(frozen)
+    added = recipients.now_on(rung, subject, now)
+    return recipients.without([*recipients.still_here(frozen, now), *added], subject=subject.pk)
 
 
 def _past(time: dt.datetime | None, now: dt.datetime) -> bool:

@@ -1,25 +1,29 @@
 """Whom a notice can go to, and by which channels: named by kind and id, so that rows carry no address.
 
 "staff:<user>", "guardian:<user>" (with an account), "link:<guardianship>" (named, not yet confirmed), "contact:<emergency
-contact>", "oncall:<place in ALERT_ON_CALL>".
+contact>", "oncall:<place in ALERT_ON_CALL>", "canary:0" (safety/canary.py).
 """
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from guardians import contacts, links
 from guardians.access import guardians_of
 from guardians.models import EmergencyContact, Guardianship
-from safety.models import Delivery, PushSubscription, Shift
+from safety.models import Delivery, PushSubscription, Sanction, Shift
 
 Channel = Delivery.Channel
 REACHABLE = (EmergencyContact.State.GIVEN, EmergencyContact.State.CONFIRMED)
+STAFF: Final = (User.Role.MODERATOR, User.Role.OPERATOR)
+# The ladder of the canary: its first rung is empty, so that its notice needs the sweep as well as the outbox.
+CANARY: Final[Mapping[str, Sequence[str]]] = {"1": [], "2": ["canary:0"]}
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def reach(recipient: str) -> Reach | None:
     kind, _, name = recipient.partition(":")
     if kind in ("staff", "guardian"):
         user = User.objects.filter(pk=name, is_active=True).first()
-        if user is None or (kind == "staff" and not user.is_staff):
+        if user is None or (kind == "staff" and not (user.is_staff and user.role in STAFF)):
             return None
         return Reach(user.nickname, user.email, "", user.language, user.pk)
     if kind == "contact":
@@ -76,19 +80,37 @@ def reach(recipient: str) -> Reach | None:
             return None
         by_mail = "@" in address
         return Reach("", address if by_mail else "", "" if by_mail else address, settings.LANGUAGE_CODE)
+    if kind == "canary" and settings.CANARY_ADDRESS:
+        return Reach(email=settings.CANARY_ADDRESS)
     return None
 
 
 def on_duty(role: Shift.Role, now: dt.datetime) -> QuerySet[User]:
     """Who is on duty. Without any shift at all: every moderator, and every operator for the other roles."""
-    staff = User.objects.filter(is_active=True, is_staff=True)
+    staff = _working(now)
     if Shift.objects.filter(role=role).exists():
         return staff.filter(shifts__role=role, shifts__starts_at__lte=now, shifts__ends_at__gt=now).distinct()
     return staff.filter(role=User.Role.MODERATOR if role == Shift.Role.MODERATOR else User.Role.OPERATOR)
 
 
+def still_here(frozen: Iterable[str], now: dt.datetime) -> list[str]:
+    """Without staff who have left, were suspended or have another role since."""
+    frozen = list(frozen)
+    named = [name for kind, _, name in (one.partition(":") for one in frozen) if kind == "staff"]
+    left = {f"staff:{pk}" for pk in named} - {
+        f"staff:{pk}" for pk in _working(now).filter(pk__in=named).values_list("pk", flat=True)
+    }
+    return [one for one in frozen if one not in left]
+
+
 def staff_on(role: Shift.Role, now: dt.datetime) -> list[str]:
     return [f"staff:{pk}" for pk in on_duty(role, now).order_by("pk").values_list("pk", flat=True)]
+
+
+def _working(now: dt.datetime) -> QuerySet[User]:
+    suspended = Sanction.objects.filter(lifted_at=None).filter(Q(until=None) | Q(until__gt=now))
+    staff = User.objects.filter(is_active=True, is_staff=True, role__in=STAFF)
+    return staff.exclude(pk__in=suspended.values("user"))
 
 
 def on_call() -> list[str]:
@@ -108,6 +130,19 @@ def near(user: User) -> list[str]:
 def without(recipients: Iterable[str], *, subject: uuid.UUID) -> list[str]:
     """Each once, and never the person themselves: nobody is alarmed about themselves."""
     return [one for one in dict.fromkeys(recipients) if one != f"staff:{subject}"]
+
+
+def now_on(rung: str, user: User, now: dt.datetime) -> list[str]:
+    """Who of the staff and the people on call stands on a rung at this moment."""
+    roles = {
+        "1": [Shift.Role.MODERATOR],
+        "2": [Shift.Role.MODERATOR],
+        "3": [Shift.Role.LEAD],
+        "6": [Shift.Role.MODERATOR, Shift.Role.LEAD],
+        "safeguarding": [Shift.Role.SAFEGUARDING],
+    }
+    staff = [one for role in roles.get(rung, ()) for one in staff_on(role, now)]
+    return without([*staff, *(on_call() if rung in ("5", "6") else ())], subject=user.pk)
 
 
 def by_rung(user: User, now: dt.datetime) -> dict[str, Sequence[str]]:

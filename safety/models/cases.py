@@ -161,7 +161,7 @@ class CaseEvent(models.Model):
     id = models.BigAutoField(primary_key=True)
     case = models.ForeignKey(CrisisCase, models.CASCADE, related_name="events")
     at = models.DateTimeField(default=timezone.now)
-    kind = models.CharField(max_length=40)  # one of safety.cases.EVENTS
+    kind = models.CharField(max_length=40)  # one of safety.escalation.EVENTS
     actor = models.UUIDField(null=True)  # None: the system
     data = models.JSONField(default=dict)
 
