@@ -198,6 +198,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "close-interrupted-replies": {"task": "companion.tasks.close_interrupted_replies", "schedule": 30.0},
     "assess-what-is-pending": {"task": "companion.tasks.assess_what_is_pending", "schedule": 30.0},
+    # Late ones are of no use: the next is seconds away, and `manage.py run_alerts` does the same each second.
+    "sweep-alerts": {"task": "safety.tasks.sweep_alerts", "schedule": 5.0, "options": {"expires": 5.0}},
     "forget-old-events": {"task": "companion.tasks.forget_old_events", "schedule": 3600.0},
     "forget-ended-logins": {"task": "accounts.tasks.forget_ended_logins", "schedule": 86400.0},
 }

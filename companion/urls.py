@@ -6,6 +6,7 @@ from django.urls import include, path
 from accounts import views as account_views
 from companion.views import chat, health, pages
 from companion.views import personas as persona_views
+from safety.views import contact
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -30,6 +31,8 @@ urlpatterns = [
     path("chats/<uuid:public_id>/leave/", chat.leave, name="chat_leave"),
     path("chats/<uuid:public_id>/memories/", chat.memories, name="memories"),
     path("notice/acknowledge/", chat.acknowledge, name="notice_acknowledge"),
+    path("alerts/<str:token>/", contact.contact, name="alert_contact"),
+    path("", include("safety.views.moderation_urls")),
     path("accounts/", include("accounts.urls")),
     path("display/", pages.set_display, name="set_display"),
     path("i18n/setlang/", account_views.set_language, name="set_language"),

@@ -75,9 +75,12 @@ def process_table(*, port: int, model_port: int | None, embeddings_port: int | N
         *(sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port)),
         *("--application-close-timeout", "5", "companion.asgi:application"),
     )
+    alerts = (sys.executable, "manage.py", "run_alerts")
     table = [
         Process("worker", (*worker, "-n", "default@%h", "-c", "2", "-Q", "default"), rank=2, env=as_root),
-        # Alerts never wait behind slow work.
+        # Two copies, so that one may die or hang; celery's hands below are the third and nothing depends on them.
+        Process("alerts-1", (*alerts, "--name", "alerts-1"), rank=2),
+        Process("alerts-2", (*alerts, "--name", "alerts-2"), rank=2),
         Process("alerts", (*worker, "-n", "alerts@%h", "-c", "1", "-Q", "alerts"), rank=2, env=as_root),
         Process("beat", (*beat, "--pidfile="), rank=1),
         Process("web", web, rank=0, early=True),

@@ -1,0 +1,430 @@
+"""★ The outbox: rows of notices become notices, also when processes die or freeze at any step.
+
+A row is claimed by one conditional UPDATE (owner and attempt number are the fence), the attempt is committed before the
+network is used, and the result is written only while the claim still holds. A process that dies leaves a lease that ends;
+one that wakes up late changes nothing. Every copy of a notice carries the same key. docs/safety-policy.md has the promise.
+
+Notices on a page need no network and never wait for it: state, event and the case's first notice are one transaction.
+Order of locks: case, delivery, event counter.
+"""
+
+import datetime as dt
+import hashlib
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
+from django.db.models import F, Q
+
+from accounts import realtime
+from safety import alert_texts, channels, clock, contact_answers, escalation, operations, recipients
+from safety.channels import Permanent, Temporary
+from safety.crash import POINTS as CRASH_POINTS
+from safety.crash import crash_at
+from safety.models import CrisisCase, Delivery, DeliveryAttempt
+from safety.provider_health import ProviderHealth
+from safety.recipients import Reach
+
+__all__ = ["CRASH_POINTS", "DatabaseGone", "Dispatcher", "dispatch", "message_key", "receipt"]
+
+log = logging.getLogger(__name__)
+
+State, Channel = Delivery.State, Delivery.Channel
+
+RETRY_AFTER: Final = (5, 15, 30, 60)  # seconds; then every 60 for as long as the case is open
+OTHER_CHANNEL_AFTER: Final = 2  # temporary failures
+SENDERS_PER_CHANNEL: Final = 4  # at once, so that one hanging provider holds up nobody else
+BATCH: Final = 200  # notices on pages before the network has its turn
+LONGEST: Final = {"name": 200, "email": 320, "phone": 40}  # characters; longer is broken data
+UNEXPECTED: Final = "unexpected"
+
+DatabaseGone = (OperationalError, InterfaceError)
+
+
+@dataclass
+class _Job:
+    """A row on its way through a provider."""
+
+    delivery: Delivery  # as claimed: owner and attempt_no are the fence
+    via: str  # the channel that is really used
+    until: float  # monotonic; after this nobody waits for the provider any more
+    given_up: bool = False
+
+
+@dataclass
+class Dispatcher:
+    """One hand at the outbox. Rows are touched by the caller's thread only; threads of their own wait for providers."""
+
+    owner: str
+    health: ProviderHealth = field(default_factory=ProviderHealth)
+    _jobs: list[_Job] = field(default_factory=list)
+    _results: "queue.SimpleQueue[tuple[_Job, str | Exception]]" = field(default_factory=queue.SimpleQueue)
+    _unwritten: "deque[tuple[_Job, str | Exception]]" = field(default_factory=deque)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._unwritten) or any(not job.given_up for job in self._jobs)
+
+    def step(self, now: dt.datetime | None = None, *, claim: bool = True) -> int:
+        """Pages first, then what providers answered, then new claims. How many rows were touched."""
+        done = self._show_all(now) if claim else 0
+        done += self._write_results(now)
+        return done + (self._claim_all(now) if claim else 0)
+
+    def wait(self, seconds: float) -> None:
+        """Until a provider answered, at most `seconds`."""
+        try:
+            self._unwritten.append(self._results.get(timeout=seconds))
+        except queue.Empty:
+            return
+
+    def _show_all(self, now: dt.datetime | None) -> int:
+        due = Delivery.objects.filter(
+            channel=Channel.IN_APP, state=State.PENDING, next_at__lte=now or clock.now()
+        )
+        rows = due.order_by("-level", "next_at").values_list("pk", "case_id")[:BATCH]
+        return sum(self._show(pk, case_pk, now or clock.now()) for pk, case_pk in list(rows))
+
+    def _show(self, pk: int, case_pk: int | None, now: dt.datetime) -> bool:
+        try:
+            return _show(self.owner, pk, case_pk, now)
+        except Exception as error:
+            _raise_if_database_gone(error)
+            log.error("delivery %s not shown: %s", pk, type(error).__name__)
+            _broken(Q(pk=pk, state=State.PENDING), pk, case_pk, now)
+            return True
+
+    def _claim_all(self, now: dt.datetime | None) -> int:
+        done = 0
+        while free := self._free():
+            delivery = _claim(self.owner, free, now)
+            if delivery is None:
+                break
+            done += 1
+            crash_at("after_claim")
+            self._begin(delivery, now or clock.now())
+        return done
+
+    def _free(self) -> list[str]:
+        used = Counter(job.delivery.channel for job in self._jobs)
+        return [channel for channel in channels.CHANNELS if used[channel] < SENDERS_PER_CHANNEL]
+
+    def _begin(self, delivery: Delivery, now: dt.datetime) -> None:
+        """Look at the world again, note the attempt, and let a thread talk with the provider."""
+        if delivery.lease_until is None or delivery.lease_until <= now:
+            return  # frozen since the claim: somebody else has it by now
+        try:
+            reach = recipients.reach(delivery.recipient)
+            if obstacle := _obstacle(delivery, reach):
+                _cancel(_fence(delivery), delivery, obstacle, now)
+                return
+            assert reach is not None
+            _refuse_oversized(reach)
+            notice = alert_texts.compose(delivery, reach, link=contact_answers.link(delivery))
+        except Exception as error:
+            _raise_if_database_gone(error)
+            self._settle(_Job(delivery, delivery.channel, 0), error, now)
+            return
+        DeliveryAttempt.objects.create(delivery=delivery, attempt_no=delivery.attempt_no, started_at=now)
+        crash_at("after_started")
+        via = self.health.route(delivery.channel, now)
+        job = _Job(delivery, via, time.monotonic() + 1.5 * settings.ALERT_TIMEOUT)
+        self._jobs.append(job)
+        key = message_key(delivery)
+        threading.Thread(
+            target=self._send, args=(job, notice, reach, key), daemon=True, name="sender"
+        ).start()
+
+    def _send(self, job: _Job, notice: alert_texts.Notice, reach: Reach, key: str) -> None:
+        result: str | Exception
+        try:
+            result = channels.CHANNELS[job.via].send(notice, reach, key)
+        except Exception as error:
+            result = error
+        finally:
+            connections.close_all()  # of this thread
+        if isinstance(result, str):
+            crash_at("after_accepted")
+        self._results.put((job, result))
+
+    def _write_results(self, now: dt.datetime | None) -> int:
+        while not self._results.empty():
+            self._unwritten.append(self._results.get())
+        done = 0
+        while self._unwritten:
+            job, result = self._unwritten[0]
+            if not job.given_up:
+                self._settle(job, result, now or clock.now())
+                done += 1
+            self._unwritten.popleft()  # not before: the database may have been away
+            self._jobs.remove(job)
+        for job in self._jobs:
+            if not job.given_up and time.monotonic() > job.until:
+                self._settle(job, Temporary("timeout"), now or clock.now())
+                job.given_up = True  # its thread still counts as taken until it ends
+                done += 1
+        return done
+
+    def _settle(self, job: _Job, result: str | Exception, now: dt.datetime) -> None:
+        """What the provider said becomes state, one short transaction."""
+        delivery, fence = job.delivery, _fence(job.delivery)
+        try:
+            match result:
+                case str():
+                    _accept(fence, delivery, result, now)
+                    crash_at("after_result")
+                case Temporary():
+                    _try_again(fence, delivery, result.code, now)
+                case Permanent():
+                    _fail(fence, delivery, result.code, now)
+                case _:
+                    log.error("delivery %s not sent: %s", delivery.pk, type(result).__name__)
+                    _broken(fence, delivery.pk, delivery.case_id, now)
+            if isinstance(result, str | Temporary):
+                self.health.note(job.via, ok=isinstance(result, str), now=now)
+        except Exception as error:  # the lease ends, and somebody tries again
+            _raise_if_database_gone(error)
+            log.error("result of delivery %s not written: %s", delivery.pk, type(error).__name__)
+
+
+def dispatch(owner: str, now: dt.datetime | None = None) -> int:
+    """One pass: claim and send what is due, and wait until all of it is settled. How many rows were touched."""
+    dispatcher, done = Dispatcher(owner), 0
+    while True:
+        touched = dispatcher.step(now)
+        done += touched
+        if dispatcher.busy:
+            dispatcher.wait(settings.ALERT_TIMEOUT)
+        elif not touched:
+            return done
+
+
+def new_owner(name: str) -> str:
+    """A name that no process had before: a restarted one must not pass for its predecessor."""
+    return f"{name[:60]}/{uuid.uuid4().hex[:12]}"
+
+
+def message_key(delivery: Delivery) -> str:
+    """Made of the unique key alone, so every try of a delivery has the same: Message-ID and idempotency key."""
+    what = f"case-{delivery.case_id}" if delivery.case_id else f"alert-{delivery.alert_id}"
+    who = hashlib.sha256(f"{delivery.template} {delivery.recipient}".encode()).hexdigest()[:16]
+    host = urlsplit(settings.SITE_URL).hostname or "localhost"
+    return f"{what}.{delivery.level}.{delivery.rung}.{delivery.round}.{delivery.channel}.{who}@{host}"
+
+
+def receipt(provider_id: str, *, arrived: bool, now: dt.datetime) -> bool:
+    """The provider says later what became of a notice. True when it was one of ours."""
+    delivery = Delivery.objects.filter(provider_id=provider_id).exclude(provider_id="").first()
+    if delivery is None:
+        return False
+    taken = Q(pk=delivery.pk, state__in=(State.ACCEPTED, State.CONFIRMED))
+    if arrived:
+        Delivery.objects.filter(taken).update(state=State.CONFIRMED, confirmed_at=now)
+    else:
+        _fail(taken, delivery, "bounced", now)
+    return True
+
+
+def _claim(owner: str, free: list[str], now: dt.datetime | None) -> Delivery | None:
+    """One statement: the gravest row that is due or was left behind is ours until the lease ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH time AS (SELECT COALESCE(%s::timestamptz, clock_timestamp()) AS at) "
+            "UPDATE safety_delivery SET state = 'leased', owner = %s, attempt_no = attempt_no + 1, "
+            "lease_until = (SELECT at FROM time) + make_interval(secs => %s::float8) "
+            "WHERE id = (SELECT id FROM safety_delivery WHERE channel = ANY(%s::text[]) AND ("
+            "(state = 'pending' AND next_at <= (SELECT at FROM time)) "
+            "OR (state = 'leased' AND lease_until < (SELECT at FROM time))) "
+            "ORDER BY level DESC, next_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, attempt_no",
+            [now, owner, settings.ALERT_LEASE, free],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    claimed = Delivery.objects.select_related("case", "alert").filter(
+        pk=row[0], owner=owner, attempt_no=row[1]
+    )
+    return claimed.first()
+
+
+def _fence(delivery: Delivery) -> Q:
+    return Q(pk=delivery.pk, state=State.LEASED, owner=delivery.owner, attempt_no=delivery.attempt_no)
+
+
+def _obstacle(delivery: Delivery, reach: Reach | None) -> str:
+    """Why a notice is not wanted any more; "" when it is."""
+    case, alert = delivery.case, delivery.alert
+    if case is not None and case.state == CrisisCase.State.CLOSED:
+        return "closed"
+    if alert is not None and alert.resolved_at is not None:
+        return "resolved"
+    if delivery.template == "near" and case is not None and case.safeguarding:
+        return "safeguarding"
+    return "unreachable" if reach is None else ""
+
+
+def _refuse_oversized(reach: Reach) -> None:
+    for name, longest in LONGEST.items():
+        if len(getattr(reach, name)) > longest:
+            raise ValueError(f"oversized {name}")
+
+
+@transaction.atomic(durable=True)
+def _show(owner: str, pk: int, case_pk: int | None, now: dt.datetime) -> bool:
+    """A notice on somebody's page, exactly once. False when somebody else is at it."""
+    case = _lock(case_pk, skip_locked=True)
+    if case is None and case_pk is not None:
+        return False  # another step has the case for a moment; the next pass comes within a second
+    delivery = (
+        Delivery.objects.select_for_update(skip_locked=True, of=("self",))
+        .select_related("alert")
+        .filter(pk=pk, state=State.PENDING)
+        .first()
+    )
+    if delivery is None:
+        return False
+    delivery.case = case
+    reach = recipients.reach(delivery.recipient)
+    if obstacle := _obstacle(delivery, reach):
+        _cancelled(Q(pk=pk, state=State.PENDING), delivery, obstacle, now)
+        return True
+    assert reach is not None and reach.user is not None
+    delivery.state, delivery.owner, delivery.accepted_at = State.ACCEPTED, owner, now
+    delivery.attempt_no += 1
+    delivery.save(update_fields=["state", "owner", "accepted_at", "attempt_no"])
+    if case is not None and case.first_notice_at is None:
+        case.first_notice_at = now
+        case.save(update_fields=["first_notice_at"])
+    data = {"case": delivery.case_id, "alert": delivery.alert_id, "level": delivery.level}
+    event = {name: value for name, value in data.items() if value is not None}
+    realtime.emit(reach.user, realtime.NewEvent("alert.raised", data=event))
+    crash_at("before_in_app_commit")
+    transaction.on_commit(lambda: crash_at("after_in_app"))
+    return True
+
+
+@transaction.atomic(durable=True)
+def _accept(fence: Q, delivery: Delivery, provider_id: str, now: dt.datetime) -> None:
+    Delivery.objects.filter(fence).update(
+        state=State.ACCEPTED, provider_id=provider_id[:200], accepted_at=now, lease_until=None, error=""
+    )
+    _attempt_ended(delivery, "accepted", "", now)
+    crash_at("before_result_commit")
+
+
+@transaction.atomic(durable=True)
+def _try_again(fence: Q, delivery: Delivery, code: str, now: dt.datetime) -> None:
+    """Back into the queue; after the second time another channel of the same person begins beside it."""
+    case = _lock(delivery.case_id)
+    failures = delivery.failures + 1
+    changed = _back_to_queue(fence, failures, code, now)
+    _attempt_ended(delivery, "temporary", code, now)
+    if changed and failures == OTHER_CHANNEL_AFTER:
+        delivery.case = case
+        _elsewhere(delivery, now)  # this row still waits, so nobody counts as unreachable
+    crash_at("before_failure_commit")
+
+
+@transaction.atomic(durable=True)
+def _fail(fence: Q, delivery: Delivery, code: str, now: dt.datetime) -> None:
+    """For good: the next channel or the next person, in the same transaction."""
+    case = _lock(delivery.case_id)
+    changed = Delivery.objects.filter(fence).update(state=State.FAILED, error=code, lease_until=None)
+    _attempt_ended(delivery, "permanent", code, now)
+    if changed:
+        delivery.case = case
+        _elsewhere(delivery, now)
+    crash_at("before_failure_commit")
+
+
+@transaction.atomic(durable=True)
+def _broken(fence: Q, pk: int, case_pk: int | None, now: dt.datetime) -> None:
+    """A row that raised what no provider raises: one more try, then it is set aside and operations are told."""
+    case = _lock(case_pk)
+    delivery = Delivery.objects.filter(fence).first()
+    if delivery is None:
+        return
+    _attempt_ended(delivery, "broken", UNEXPECTED, now)
+    if delivery.error != UNEXPECTED:
+        _back_to_queue(fence, delivery.failures + 1, UNEXPECTED, now)
+        return
+    delivery.case = case
+    Delivery.objects.filter(fence).update(state=State.QUARANTINED, lease_until=None)
+    _elsewhere(delivery, now)
+    if delivery.alert_id is None:  # an alert about an alert would go the same broken way
+        operations.raise_alert("delivery.quarantined", str(pk), now=now)
+
+
+@transaction.atomic(durable=True)
+def _cancel(fence: Q, delivery: Delivery, reason: str, now: dt.datetime) -> None:
+    delivery.case = _lock(delivery.case_id)
+    _cancelled(fence, delivery, reason, now)
+
+
+def _cancelled(fence: Q, delivery: Delivery, reason: str, now: dt.datetime) -> None:
+    """In the caller's transaction, after the case was locked."""
+    changed = Delivery.objects.filter(fence).update(state=State.CANCELLED, error=reason, lease_until=None)
+    if not changed or delivery.case is None:
+        return
+    if reason == "unreachable":
+        _elsewhere(delivery, now)
+    elif reason == "safeguarding":  # the sweep tells the safeguarding lead instead
+        delivery.case.contact_due_at = now
+        escalation.keep(delivery.case)
+
+
+def _elsewhere(delivery: Delivery, now: dt.datetime) -> None:
+    """The next channel or person; also for a recipient of whom nothing can be read any more. The case is locked."""
+    try:
+        with transaction.atomic():
+            escalation.unreachable(delivery, now)
+    except Exception as error:
+        _raise_if_database_gone(error)
+        log.error("delivery %s has no other channel: %s", delivery.pk, type(error).__name__)
+        case = delivery.case
+        if case is None or case.state == CrisisCase.State.CLOSED:
+            return
+        case.refresh_from_db()
+        if delivery.template == "near":
+            case.contact_due_at = now
+        elif case.climb_due_at is not None:
+            case.climb_due_at = now
+        escalation.keep(case)
+
+
+def _back_to_queue(fence: Q, failures: int, code: str, now: dt.datetime) -> int:
+    pause = RETRY_AFTER[min(failures, len(RETRY_AFTER)) - 1]
+    return Delivery.objects.filter(fence).update(
+        state=State.PENDING,
+        failures=F("failures") + 1,
+        error=code,
+        lease_until=None,
+        next_at=now + dt.timedelta(seconds=pause),
+    )
+
+
+def _attempt_ended(delivery: Delivery, result: str, code: str, now: dt.datetime) -> None:
+    attempts = DeliveryAttempt.objects.filter(
+        delivery=delivery, attempt_no=delivery.attempt_no, finished_at=None
+    )
+    attempts.update(finished_at=now, result=result, detail=code)
+
+
+def _lock(case_pk: int | None, *, skip_locked: bool = False) -> CrisisCase | None:
+    rows: Any = CrisisCase.objects.select_for_update(skip_locked=skip_locked, of=("self",))
+    found: CrisisCase | None = rows.filter(pk=case_pk).first() if case_pk is not None else None
+    return found
+
+
+def _raise_if_database_gone(error: Exception) -> None:
+    """A fault of one row is the row's; without a database there is nothing to write it down in."""
+    if isinstance(error, DatabaseGone) and not connection.is_usable():
+        raise error
