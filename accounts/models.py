@@ -126,6 +126,17 @@ class AuditEntry(models.Model):
         return str(self.pk)
 
 
+class AuditLink(models.Model):
+    """A place in the chain of audit entries (accounts/audit_chain.py). Rows are never changed or deleted."""
+
+    # 1, 2, 3 … without gaps: the length of the chain up to here.
+    number = models.BigIntegerField(primary_key=True)
+    # No foreign key: that an entry is gone must be seen, not prevented.
+    entry = models.BigIntegerField(unique=True)
+    prev = models.BinaryField(unique=True)  # no two links follow the same one
+    hash = models.BinaryField()
+
+
 class Notice(models.Model):
     """A notice shown to a person in one login session, and when they acknowledged it (draft article 16)."""
 
