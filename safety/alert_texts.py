@@ -89,7 +89,12 @@ def compose(delivery: Delivery, reach: Reach, *, link: str = "") -> Notice:
 
 def say(code: str, language: str, /, **blanks: object) -> str:
     """The text of a code in "zh" or "en"."""
-    return _texts()[code][language].format(**blanks)
+    return raw(code, language).format(**blanks)
+
+
+def raw(code: str, language: str) -> str:
+    """As it was reviewed, with its blanks."""
+    return _texts()[code][language]
 
 
 def codes() -> frozenset[str]:
@@ -248,7 +253,7 @@ def _time(at: dt.datetime, person: User | None, language: str) -> str:
 
 def _console(case: CrisisCase) -> str:
     try:
-        path = reverse("console_case", args=[case.public_id])
+        path = reverse("console_case", args=[case.pk])
     except NoReverseMatch:  # an installation without the console pages still sends a way in
         path = "/"
     return f"{settings.SITE_URL}{path}"

@@ -4,30 +4,17 @@ import re
 
 import pytest
 
-from safety import replies
+from safety import replies, wording
 
 ALL = sorted(replies.codes())
 BOTH = ("zh-hans", "en")
-
-# AFSP, WHO, SPRC: no method, no "committed", "successful" or "failed", no drama, no guilt, no flattery; and never a promise
-# that somebody is coming, because this service cannot keep it.
-FORBIDDEN = [
-    r"commit(?:ted)? suicide|successful|failed attempt|unsuccessful",
-    r"overdos|\b(?:hang|jump|cut your|pills|gun|bridge|poison)\b",
-    r"跳楼|割腕|上吊|服药|安眠药|农药|烧炭|自杀成功|自杀未遂|自杀",
-    r"selfish|weak|shame|crazy|attention|自私|软弱|丢人|疯",
-    r"(?:on (?:its|their|the) way|will be with you|is joining|has been told|马上就到|正在赶来|已经通知|会联系你)",
-    r"i love you|miss you|stay with me|don't go|爱你|舍不得|别走|想你",
-    r"!|！|[\U0001F300-\U0001FAFF]",
-]
 
 
 @pytest.mark.parametrize("code", ALL)
 @pytest.mark.parametrize("language", BOTH)
 def test_a_sentence_is_careful(code: str, language: str) -> None:
     text = replies.sentence(code, language=language)
-    for pattern in FORBIDDEN:
-        assert not re.search(pattern, text, re.IGNORECASE), pattern
+    assert wording.lint(text, language) == []
     assert text == text.strip()
     assert len(text) <= (170 if language == "zh-hans" else 520)
     assert text.endswith(("。", "？") if language == "zh-hans" else (".", "?"))
