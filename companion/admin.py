@@ -1,4 +1,4 @@
-"""The review of companions that people wrote. A reviewer opens submitted texts only, and never their own."""
+"""The review of companions that people wrote: two reviewers, submitted texts only, and never their own."""
 
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from companion.models import Persona
 
 class DecisionForm(forms.Form):
     decision = forms.ChoiceField(
-        label=_("Decision"), choices=[("publish", _("Publish")), ("refuse", _("Do not accept"))]
+        label=_("Decision"), choices=[("approve", _("Approve")), ("refuse", _("Do not accept"))]
     )
     age_rating = forms.ChoiceField(
         label=_("For whom"), choices=[(rating.value, rating.label) for rating in AgeRating]
@@ -75,6 +75,7 @@ class PersonaAdmin(LabelledAdmin):
         "state": _("State"),
         "version": _("Version"),
         "submitted_at": _("Submitted"),
+        "approved_at": _("Approved once"),
     }
     list_display = (
         "slug",
@@ -83,6 +84,7 @@ class PersonaAdmin(LabelledAdmin):
         "age_label",
         "version",
         "submitted_at",
+        "approved_at",
         "review_link",
     )
     list_filter = ("state", _RelationshipFilter, _AgeFilter)
@@ -146,6 +148,8 @@ class PersonaAdmin(LabelledAdmin):
             "character": persona.open_card()["character"],
             "form": form,
             "open": persona.state == Persona.State.IN_REVIEW,
+            "approved_once": persona.approved_at is not None and persona.state == Persona.State.IN_REVIEW,
+            "approved_by_reader": persona.approved_by_id == request.user.pk,
         }
         return render(request, "admin/companion/persona/review.html", context)
 
@@ -153,11 +157,21 @@ class PersonaAdmin(LabelledAdmin):
         # The version that was read, not the one that may have replaced it since.
         persona.version = data["version"]
         try:
-            if data["decision"] == "publish":
-                authoring.publish(reviewer, persona, age_rating=AgeRating(data["age_rating"]))
-            else:
+            if data["decision"] == "refuse":
                 authoring.refuse(reviewer, persona, reason=authoring.Reason(data["reason"]))
+                done = gettext("The decision is recorded.")
+            elif authoring.approve(reviewer, persona, age_rating=AgeRating(data["age_rating"])):
+                done = gettext("Published: two people have approved it.")
+            else:
+                done = gettext(
+                    "Approved once. It is published when a second person approves it within a day."
+                )
         except authoring.NotPossible:
-            messages.warning(request, gettext("It was changed or decided meanwhile. Nothing was done."))
+            messages.warning(
+                request,
+                gettext(
+                    "It was changed or decided meanwhile, or you have approved it already. Nothing was done."
+                ),
+            )
         else:
-            messages.success(request, gettext("The decision is recorded."))
+            messages.success(request, done)

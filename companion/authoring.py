@@ -1,13 +1,15 @@
 """Companions that people write: draft, automatic check, human review, published or not accepted.
 
-A stored draft has passed the automatic check. Nobody but its author opens a draft; a person of the team, never the author,
-decides about a submitted version. Every change makes a new version that goes the same way again.
+A stored draft has passed the automatic check. Nobody but its author opens a draft. Two people of the team, never the
+author, publish a submitted version; one refuses it. Every change makes a new version that goes the same way again.
 """
 
+import datetime as dt
 import secrets
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.db import models, transaction
 from django.utils import timezone
@@ -19,9 +21,11 @@ from companion.cards import AgeRating, Mood, Problem, Relationship, validate_fie
 from companion.models import Persona
 from companion.personas import INTIMATE, NotFound
 from guardians.limits import EffectivePolicy
-from safety import engine
+from safety import engine, sanctions
+from safety.models import Sanction
 
 MAX_PER_PERSON = 50
+SECOND_WITHIN: Final = dt.timedelta(hours=24)  # an older first approval counts no more
 # What the engine says of a text that no card may hold: refused, held for a human, or a sign of danger.
 _UNFIT_ACTIONS = frozenset({"refuse", "hold", "help_card"})
 
@@ -42,6 +46,10 @@ class Reason(models.TextChoices):
 
 class NotPossible(Exception):
     """The step does not fit the state: already submitted, decided by somebody else, or changed in between."""
+
+
+class Closed(NotPossible):
+    """A measure against the account closes this."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,7 @@ def check(draft: Draft, author: EffectivePolicy) -> Sequence[Problem]:
 
 def create(author: EffectivePolicy, draft: Draft) -> Persona:
     """A new draft. Raises NotPossible for text that does not pass or when the author has too many."""
+    _ask(author, Sanction.Function.PERSONAS)
     if check(draft, author) or Persona.objects.filter(author_id=author.user_id).count() >= MAX_PER_PERSON:
         raise NotPossible
     persona = Persona(
@@ -116,6 +125,7 @@ def create(author: EffectivePolicy, draft: Draft) -> Persona:
 
 def edit(author: EffectivePolicy, persona: Persona, draft: Draft) -> None:
     """A new version, as a draft again, so that what others talk with is always what was reviewed."""
+    _ask(author, Sanction.Function.PERSONAS)
     if check(draft, author):
         raise NotPossible
     persona.seal_card(draft.card())
@@ -128,6 +138,8 @@ def edit(author: EffectivePolicy, persona: Persona, draft: Draft) -> None:
             version=persona.version + 1,
             review_reason="",
             reviewed_by=None,
+            approved_by=None,
+            approved_at=None,
             submitted_at=None,
             updated_at=timezone.now(),
         )
@@ -137,6 +149,7 @@ def edit(author: EffectivePolicy, persona: Persona, draft: Draft) -> None:
 
 def submit(author: EffectivePolicy, persona: Persona) -> None:
     """Ask for the review of this version."""
+    _ask(author, Sanction.Function.PUBLISHING)
     now = timezone.now()
     with transaction.atomic(durable=True):
         changed = (
@@ -186,29 +199,107 @@ def may_review(reviewer: User, persona: Persona) -> bool:
     )
 
 
-def publish(reviewer: User, persona: Persona, *, age_rating: AgeRating) -> None:
-    """Open the reviewed version to others; the reviewer sets the age, and an intimate one is for adults always."""
+def approve(reviewer: User, persona: Persona, *, age_rating: AgeRating) -> bool:
+    """One of the two approvals that open a version to others; True when it was the second.
+
+    The higher of the two ages holds, and an intimate companion is for adults always.
+    """
     if Relationship(persona.relationship) in INTIMATE:
         age_rating = AgeRating.FROM_18
-    _decide(reviewer, persona, "persona.published", state=Persona.State.PUBLISHED, age_rating=age_rating)
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        row = _under_review(reviewer, persona)
+        first = row.approved_by_id if row.approved_at and now <= row.approved_at + SECOND_WITHIN else None
+        if first == reviewer.pk:
+            raise NotPossible
+        if first is None:
+            change: dict[str, Any] = {"approved_by": reviewer, "approved_at": now, "age_rating": age_rating}
+        else:
+            older = max(age_rating, AgeRating(row.age_rating), key=lambda rating: rating.minimum_age)
+            change = {"reviewed_by": reviewer, "state": Persona.State.PUBLISHED, "age_rating": older}
+        _decide(row, now, **change)
+        action = "persona.published" if first else "persona.approved"
+        _record(action, reviewer.pk, row, age_rating=str(change["age_rating"]))
+    return first is not None
 
 
 def refuse(reviewer: User, persona: Persona, *, reason: Reason) -> None:
-    """Close the reviewed version. The author reads why, and may change it and submit again."""
-    _decide(reviewer, persona, "persona.refused", state=Persona.State.REFUSED, review_reason=reason.value)
-
-
-def _decide(reviewer: User, persona: Persona, action: str, **change: Any) -> None:
-    if not may_review(reviewer, persona):
-        raise NotPossible
+    """Close the reviewed version. The author reads why, may object, and may change it and submit again."""
+    now = timezone.now()
     with transaction.atomic(durable=True):
-        # Two reviewers, or an author who edits meanwhile: only a decision about the version that was read counts.
-        changed = Persona.objects.filter(
-            pk=persona.pk, version=persona.version, state=Persona.State.IN_REVIEW
-        ).update(reviewed_by=reviewer, updated_at=timezone.now(), **change)
-        if not changed:
-            raise NotPossible
-        _record(action, reviewer.pk, persona, **{k: str(v) for k, v in change.items()})
+        row = _under_review(reviewer, persona)
+        _decide(
+            row,
+            now,
+            reviewed_by=reviewer,
+            approved_by=None,
+            approved_at=None,
+            state=Persona.State.REFUSED,
+            review_reason=reason.value,
+        )
+        _record("persona.refused", reviewer.pk, row, review_reason=reason.value)
+
+
+def withdraw(staff: User, public_id: uuid.UUID) -> None:
+    """Close a published companion to others until two people have reviewed it anew; in the caller's transaction.
+
+    Built-in ones are changed with a release.
+    """
+    _back_to_review(staff, public_id, Persona.State.PUBLISHED, "persona.withdrawn")
+
+
+def review_again(staff: User, public_id: uuid.UUID) -> None:
+    """A refusal was not upheld on appeal: the review begins anew, in the caller's transaction.
+
+    Where the author changed it meanwhile there is nothing left to do.
+    """
+    try:
+        _back_to_review(staff, public_id, Persona.State.REFUSED, "persona.reopened")
+    except NotPossible:
+        return
+
+
+def _back_to_review(staff: User, public_id: uuid.UUID, state: Persona.State, action: str) -> None:
+    row = (
+        Persona.objects.select_for_update(of=("self",))
+        .filter(public_id=public_id, author__isnull=False, state=state)
+        .first()
+    )
+    if row is None or row.author_id == staff.pk:
+        raise NotPossible
+    now = timezone.now()
+    _decide(
+        row,
+        now,
+        state=Persona.State.IN_REVIEW,
+        review_reason="",
+        reviewed_by=None,
+        approved_by=None,
+        approved_at=None,
+        submitted_at=now,
+    )
+    _record(action, staff.pk, row)
+
+
+def _under_review(reviewer: User, persona: Persona) -> Persona:
+    """The row, held. Two reviewers, or an author who edits meanwhile: only the version that was read counts."""
+    row = (
+        Persona.objects.select_for_update(of=("self",))
+        .filter(pk=persona.pk, version=persona.version, state=Persona.State.IN_REVIEW)
+        .first()
+    )
+    if row is None or not may_review(reviewer, row):
+        raise NotPossible
+    return row
+
+
+def _decide(row: Persona, now: dt.datetime, **change: Any) -> None:
+    Persona.objects.filter(pk=row.pk).update(updated_at=now, **change)
+
+
+def _ask(author: EffectivePolicy, function: Sanction.Function) -> None:
+    if sanctions.closed(author.user_id, function, timezone.now()):
+        raise Closed
 
 
 def _own(author: EffectivePolicy, persona: Persona) -> models.QuerySet[Persona]:

@@ -36,6 +36,11 @@ class Persona(models.Model):
     version = models.PositiveIntegerField(default=1)
     card = models.BinaryField(null=True)  # sealed JSON of a written persona
     review_reason = models.CharField(max_length=40, blank=True)  # a code, shown to the author when refused
+    # The first of the two approvals; the second, or who refused, is reviewed_by.
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, related_name="+", null=True, blank=True
+    )
+    approved_at = models.DateTimeField(null=True, blank=True)
     reviewed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, related_name="+", null=True, blank=True
     )
@@ -52,7 +57,13 @@ class Persona(models.Model):
                 name="persona_card_follows_author",
                 condition=models.Q(author__isnull=True, card__isnull=True)
                 | models.Q(author__isnull=False, card__isnull=False),
-            )
+            ),
+            models.CheckConstraint(
+                name="persona_two_reviewers",
+                condition=models.Q(approved_by__isnull=True)
+                | models.Q(reviewed_by__isnull=True)
+                | ~models.Q(approved_by=models.F("reviewed_by")),
+            ),
         ]
 
     def __str__(self) -> str:

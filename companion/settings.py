@@ -198,6 +198,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "close-interrupted-replies": {"task": "companion.tasks.close_interrupted_replies", "schedule": 30.0},
     "assess-what-is-pending": {"task": "companion.tasks.assess_what_is_pending", "schedule": 30.0},
+    "escalate-overdue": {"task": "companion.tasks.escalate_overdue", "schedule": 300.0},
     # Late ones are of no use: the next is seconds away, and `manage.py run_alerts` does the same each second.
     "sweep-alerts": {"task": "safety.tasks.sweep_alerts", "schedule": 5.0, "options": {"expires": 5.0}},
     "forget-old-events": {"task": "companion.tasks.forget_old_events", "schedule": 3600.0},
@@ -332,6 +333,10 @@ OPERATOR_FILING: str = env.str("OPERATOR_FILING", "")  # algorithm filing number
 HELP_LINES_COUNTRIES: list[str] = env.list("HELP_LINES_COUNTRIES", default=["CN"])
 HELP_LINES_FILE: str = env.str("HELP_LINES_FILE", "")
 HELP_LINES_MAX_AGE_DAYS: int = env.int("HELP_LINES_MAX_AGE_DAYS", 120)
+
+# --- reports, complaints and appeals: hours until an answer, e.g. {"ordinary": 72}; only quicker than those of
+# safety/moderation.py -------------------------------------------------------------------------------------------
+COMPLAINT_DEADLINES: dict[str, int] = env.json("COMPLAINT_DEADLINES", default={})
 
 # --- alerts: who is told when somebody is in danger, and how --------------------------------------------------
 # Times of the ladder in seconds, e.g. {"4": {"contact": 60}}; they may only be quicker than those of safety/ladder.py.

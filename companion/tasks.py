@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts.models import Event
 from companion import replies, unassessed
 from companion.models import TokenBudget
+from safety import complaints
 
 EVENTS_KEPT = dt.timedelta(days=7)  # a page that slept longer loads itself anew
 
@@ -22,6 +23,12 @@ def close_interrupted_replies() -> int:
 def assess_what_is_pending() -> int:
     """Messages that the rules judged alone are read again once the embedding model is back."""
     return unassessed.look_again()
+
+
+@shared_task
+def escalate_overdue() -> int:
+    """Reports, complaints and appeals without an answer in time come before the people on call."""
+    return complaints.escalate_overdue(timezone.now())
 
 
 @shared_task

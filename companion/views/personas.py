@@ -72,6 +72,8 @@ def create(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             persona = authoring.create(policy, form.draft())
+        except authoring.Closed:
+            return _closed(request)
         except authoring.NotPossible:
             form.add_error(
                 None, _("You have written as many companions as one person can keep. Delete one first.")
@@ -92,6 +94,8 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             authoring.edit(policy, persona, form.draft())
+        except authoring.Closed:
+            return _closed(request)
         except authoring.NotPossible:
             form.add_error(None, _("It was changed in another window meanwhile. Load the page again first."))
         else:
@@ -107,6 +111,8 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
     policy = _signed_in_policy(request)
     try:
         authoring.submit(policy, _own(policy, slug))
+    except authoring.Closed:
+        return _closed(request)
     except authoring.NotPossible:
         messages.warning(request, _("Only a draft can be submitted. Load the page to see where it stands."))
     else:
@@ -121,6 +127,13 @@ def delete(request: HttpRequest, slug: str) -> HttpResponse:
     authoring.delete(policy, _own(policy, slug))
     messages.success(request, _("Deleted. Nobody can talk with it any more."))
     return redirect("my_personas")
+
+
+def _closed(request: HttpRequest) -> HttpResponse:
+    messages.warning(
+        request, _("A measure against your account closes this. You can read why here, and object.")
+    )
+    return redirect("measures")
 
 
 def _own(policy: EffectivePolicy, slug: str) -> Persona:

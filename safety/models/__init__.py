@@ -4,21 +4,28 @@ from safety.models.alerts import Delivery, DeliveryAttempt, Heartbeat, Operation
 from safety.models.assessments import Assessment
 from safety.models.cases import CaseEvent, CaseNote, CaseSignal, CrisisCase
 from safety.models.duty import Presence, Shift, StaffSession
+from safety.models.moderation import Appeal, AuthorityReport, Complaint, Lane, Report, Ticket
 from safety.models.sanctions import Sanction
 
 __all__ = [
+    "Appeal",
     "Assessment",
+    "AuthorityReport",
     "CaseEvent",
     "CaseNote",
     "CaseSignal",
+    "Complaint",
     "CrisisCase",
     "Delivery",
     "DeliveryAttempt",
     "Heartbeat",
+    "Lane",
     "OperationsAlert",
     "Presence",
     "PushSubscription",
+    "Report",
     "Sanction",
     "Shift",
     "StaffSession",
+    "Ticket",
 ]

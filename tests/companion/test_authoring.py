@@ -1,18 +1,30 @@
 """The way of a written companion: draft, automatic check, review, others; and who may do which step."""
 
 import dataclasses
+import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from companion import authoring, personas
 from companion.authoring import NotPossible, Reason
 from companion.cards import AgeRating, Relationship
 from companion.models import Conversation, Persona
-from tests.companion.written import DRAFT, client_of, policy_of, published, written
+from safety.models import Sanction
+from tests.companion.written import (
+    DRAFT,
+    client_of,
+    policy_of,
+    published,
+    second_reviewer,
+    submitted,
+    written,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -57,22 +69,27 @@ def test_a_minor_cannot_write_an_intimate_companion(minor: User) -> None:
     assert 'value="partner"' not in client_of(minor).get(reverse("persona_create")).content.decode()
 
 
-def test_submitted_reviewed_published_and_each_step_is_recorded(
-    adult: User, moderator: User, outsider: User
+def test_submitted_approved_twice_published_and_each_step_is_recorded(
+    adult: User, moderator: User, supervisor: User, outsider: User
 ) -> None:
     persona = written(adult)
     assert personas.visible_personas(policy_of(outsider), "en") == []
     authoring.submit(policy_of(adult), persona)
     persona.refresh_from_db()
     assert personas.visible_personas(policy_of(outsider), "en") == []
-    authoring.publish(moderator, persona, age_rating=AgeRating.FROM_16)
+    assert not authoring.approve(moderator, persona, age_rating=AgeRating.FROM_16)
     persona.refresh_from_db()
-    assert (persona.state, persona.age_rating, persona.reviewed_by) == ("published", "16", moderator)
+    assert (persona.state, persona.approved_by) == ("in_review", moderator)
+    assert personas.visible_personas(policy_of(outsider), "en") == []
+    assert authoring.approve(supervisor, persona, age_rating=AgeRating.ALL)
+    persona.refresh_from_db()
+    assert (persona.state, persona.age_rating, persona.reviewed_by) == ("published", "16", supervisor)
     assert [shown.name for shown in personas.visible_personas(policy_of(outsider), "en")] == ["Pebble"]
     entries = AuditEntry.objects.filter(action__startswith="persona.").order_by("id")
     assert [(entry.action, entry.actor, entry.subject) for entry in entries] == [
         ("persona.submitted", adult.pk, adult.pk),
-        ("persona.published", moderator.pk, adult.pk),
+        ("persona.approved", moderator.pk, adult.pk),
+        ("persona.published", supervisor.pk, adult.pk),
     ]
     assert "Pebble" not in str([entry.data for entry in entries])
 
@@ -113,8 +130,80 @@ def test_nobody_decides_about_their_own_or_without_the_role_or_about_a_draft(
     for reviewer, persona in ((moderator, own), (adult, own), (moderator, draft)):
         assert not authoring.may_review(reviewer, persona)
         with pytest.raises(NotPossible):
-            authoring.publish(reviewer, persona, age_rating=AgeRating.ALL)
-    authoring.publish(supervisor, own, age_rating=AgeRating.ALL)
+            authoring.approve(reviewer, persona, age_rating=AgeRating.ALL)
+    authoring.approve(supervisor, own, age_rating=AgeRating.ALL)
+    with pytest.raises(NotPossible):
+        authoring.approve(moderator, own, age_rating=AgeRating.ALL)
+
+
+def test_one_person_does_not_approve_twice_whatever_they_hold_in_their_hands(
+    adult: User, moderator: User
+) -> None:
+    persona = submitted(adult)
+    other_window = Persona.objects.get(pk=persona.pk)
+    authoring.approve(moderator, persona, age_rating=AgeRating.ALL)
+    for row in (persona, other_window, Persona.objects.get(pk=persona.pk)):
+        with pytest.raises(NotPossible):
+            authoring.approve(moderator, row, age_rating=AgeRating.ALL)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Persona.objects.filter(pk=persona.pk).update(reviewed_by=moderator, state=Persona.State.PUBLISHED)
+    persona.refresh_from_db()
+    assert persona.state == Persona.State.IN_REVIEW
+
+
+def test_an_approval_holds_for_a_day_and_for_one_version(
+    adult: User, moderator: User, supervisor: User
+) -> None:
+    persona = submitted(adult)
+    authoring.approve(moderator, persona, age_rating=AgeRating.ALL)
+    yesterday = timezone.now() - authoring.SECOND_WITHIN - dt.timedelta(seconds=1)
+    Persona.objects.filter(pk=persona.pk).update(approved_at=yesterday)
+    assert not authoring.approve(supervisor, persona, age_rating=AgeRating.ALL)
+    assert authoring.approve(moderator, persona, age_rating=AgeRating.ALL)
+    with pytest.raises(NotPossible):
+        authoring.approve(second_reviewer(), persona, age_rating=AgeRating.ALL)
+    authoring.edit(policy_of(adult), persona, dataclasses.replace(DRAFT, name="Boulder"))
+    persona.refresh_from_db()
+    assert (persona.approved_by, persona.approved_at, persona.reviewed_by) == (None, None, None)
+    authoring.submit(policy_of(adult), persona)
+    persona.refresh_from_db()
+    assert not authoring.approve(moderator, persona, age_rating=AgeRating.ALL)
+
+
+def test_whoever_approved_first_may_refuse_and_a_withdrawn_one_needs_two_people_again(
+    adult: User, moderator: User, outsider: User
+) -> None:
+    persona = submitted(adult)
+    authoring.approve(moderator, persona, age_rating=AgeRating.ALL)
+    authoring.refuse(moderator, persona, reason=Reason.HARMFUL)
+    persona.refresh_from_db()
+    assert (persona.state, persona.approved_by) == ("refused", None)
+    other = published(adult, moderator)
+    with transaction.atomic():
+        authoring.withdraw(moderator, other.public_id)
+    other.refresh_from_db()
+    assert not personas.may_see(policy_of(outsider), other)
+    assert not authoring.approve(moderator, other, age_rating=AgeRating.ALL)
+
+
+@pytest.mark.parametrize(
+    ("function", "may_write", "may_submit"), [("personas", False, True), ("publishing", True, False)]
+)
+def test_a_measure_closes_what_it_names_and_nothing_else(
+    adult: User, moderator: User, function: str, may_write: bool, may_submit: bool
+) -> None:
+    persona = written(adult)
+    Sanction.objects.create(
+        user=adult, kind="restrict", functions=[function], reason="abuse", imposed_by=moderator
+    )
+    client = client_of(adult)
+    page = client.post(reverse("persona_create"), form_data(name="Boulder"), follow=True)
+    assert (Persona.objects.filter(author=adult).count() == 2) == may_write
+    assert ("A measure against your account" in page.content.decode()) != may_write
+    page = client.post(reverse("persona_submit", args=[persona.slug]), follow=True)
+    persona.refresh_from_db()
+    assert (persona.state == "in_review") == may_submit
+    assert ("A measure against your account" in page.content.decode()) != may_submit
 
 
 def test_a_decision_counts_for_the_version_that_was_read(
@@ -126,26 +215,25 @@ def test_a_decision_counts_for_the_version_that_was_read(
     read_by_two = Persona.objects.get(pk=persona.pk)
     authoring.refuse(moderator, persona, reason=Reason.UNCLEAR)
     with pytest.raises(NotPossible):
-        authoring.publish(supervisor, read_by_two, age_rating=AgeRating.ALL)
+        authoring.approve(supervisor, read_by_two, age_rating=AgeRating.ALL)
     other = written(adult)
     authoring.submit(policy_of(adult), other)
     other.refresh_from_db()
     authoring.edit(policy_of(adult), Persona.objects.get(pk=other.pk), DRAFT)
     authoring.submit(policy_of(adult), Persona.objects.get(pk=other.pk))
     with pytest.raises(NotPossible):
-        authoring.publish(moderator, other, age_rating=AgeRating.ALL)
+        authoring.approve(moderator, other, age_rating=AgeRating.ALL)
 
 
 def test_an_intimate_companion_is_published_for_adults_whatever_the_reviewer_chose(
     adult: User, moderator: User
 ) -> None:
     draft = dataclasses.replace(DRAFT, relationship=Relationship.PARTNER, age_rating=AgeRating.FROM_18)
-    persona = written(adult, draft)
-    authoring.submit(policy_of(adult), persona)
+    persona = submitted(adult, draft)
+    for reviewer in (moderator, second_reviewer()):
+        authoring.approve(reviewer, persona, age_rating=AgeRating.ALL)
     persona.refresh_from_db()
-    authoring.publish(moderator, persona, age_rating=AgeRating.ALL)
-    persona.refresh_from_db()
-    assert persona.age_rating == AgeRating.FROM_18
+    assert (persona.state, persona.age_rating) == ("published", AgeRating.FROM_18)
 
 
 def test_a_second_window_does_not_overwrite_the_first(adult: User) -> None:
@@ -248,9 +336,19 @@ def test_a_reviewer_reads_and_decides_in_the_admin(adult: User, moderator: User)
     assert "Short, dry sentences" in staff.get(url).content.decode()
     refused = staff.post(url, {"decision": "refuse", "age_rating": "18", "reason": "", "version": 1})
     assert "Choose what the author should change." in refused.content.decode()
-    staff.post(url, {"decision": "publish", "age_rating": "16", "reason": "", "version": 1})
-    persona.refresh_from_db()
-    assert (persona.state, persona.age_rating) == ("published", "16")
+    approval = {"decision": "approve", "age_rating": "16", "reason": "", "version": 1}
+    for client, answer in (
+        (staff, "Approved once."),
+        (staff, "you have approved it already"),
+        (client_of(moderator), "you have approved it already"),
+        (client_of(second_reviewer()), "two people have approved it"),
+    ):
+        page = client.post(url, approval, follow=True).content.decode()
+        assert answer in page
+        persona.refresh_from_db()
+        assert (persona.state == "published") == ("two people" in answer)
+    assert persona.age_rating == "16"
+    assert "meanwhile" in staff.post(url, approval, follow=True).content.decode()
 
 
 def test_the_list_of_the_review_speaks_in_words_and_can_be_narrowed(adult: User, moderator: User) -> None:
@@ -273,7 +371,7 @@ def test_the_review_is_closed_to_everybody_else(adult: User, outsider: User, mod
     url = reverse("admin:companion_persona_review", args=[persona.pk])
     for client in (client_of(outsider), client_of(adult), Client()):
         assert client.get(url).status_code in (302, 403)
-        assert client.post(url, {"decision": "publish", "age_rating": "all", "version": 1}).status_code in (
+        assert client.post(url, {"decision": "approve", "age_rating": "all", "version": 1}).status_code in (
             302,
             403,
         )

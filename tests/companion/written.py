@@ -9,6 +9,7 @@ from companion.authoring import Draft
 from companion.cards import AgeRating, Mood, Relationship
 from companion.models import Persona
 from guardians.limits import EffectivePolicy, effective_policy, forget
+from tests.cast import make_user
 
 DRAFT = Draft(
     name="Pebble",
@@ -33,11 +34,22 @@ def written(author: User, draft: Draft = DRAFT) -> Persona:
     return authoring.create(policy_of(author), draft)
 
 
-def published(author: User, reviewer: User, draft: Draft = DRAFT) -> Persona:
+def submitted(author: User, draft: Draft = DRAFT) -> Persona:
     persona = written(author, draft)
     authoring.submit(policy_of(author), persona)
     persona.refresh_from_db()
-    authoring.publish(reviewer, persona, age_rating=draft.age_rating)
+    return persona
+
+
+def second_reviewer() -> User:
+    found = User.objects.filter(email="reviewer@example.org").first()
+    return found or make_user("reviewer", 38, role=User.Role.MODERATOR, is_staff=True)
+
+
+def published(author: User, reviewer: User, draft: Draft = DRAFT) -> Persona:
+    persona = submitted(author, draft)
+    for person in (reviewer, second_reviewer()):
+        authoring.approve(person, persona, age_rating=draft.age_rating)
     persona.refresh_from_db()
     return persona
 

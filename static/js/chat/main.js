@@ -181,6 +181,9 @@ const acts = {
   },
   regenerate: (node) => line.send({ type: "regenerate", message: node.dataset.id }),
   retry: (node) => line.send({ type: "retry", message: node.dataset.id }),
+  report(node, link) {
+    link.search = `?message=${node.dataset.id}`; // a cloned message got its id after its link
+  },
   resend({ dataset }) {
     const pending = store.outbox.find((one) => one.client_id === dataset.client);
     pending.state = "sending";

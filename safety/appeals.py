@@ -1,0 +1,158 @@
+"""Appeals: another human looks again. What was decided takes effect in the same transaction, or nothing is decided.
+
+Appeals stay open to somebody whose account is suspended. A refused companion is a matter of the package above;
+companion/rulings.py names its first decider and brings its effect.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import IntegrityError, transaction
+
+from accounts import audit
+from accounts.generation import policy_changed
+from accounts.models import User
+from safety import sanctions
+from safety.models import Appeal, Lane, Report, Sanction
+from safety.moderation import NotPossible, close, due, is_moderator, is_young, locked, number
+
+Subject = Appeal.Subject
+
+MAX_TEXT: Final = 4000  # characters
+AGE_AGAIN: Final = dt.timedelta(days=30)  # between two appeals about an age
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The decision that somebody objects to."""
+
+    by: uuid.UUID | None  # None: not known, or gone
+    at: dt.datetime
+
+
+def ground(person: User, subject: Appeal.Subject, subject_id: uuid.UUID, now: dt.datetime) -> Decided | None:
+    """What this person can object to; None when there is no such decision about them. Not for companions."""
+    if subject is Subject.SANCTION:
+        rows = Sanction.objects.filter(pk=subject_id, user=person, lifted_at=None)
+        found = rows.values_list("imposed_by", "created_at", "until").first()
+        return Decided(found[0], found[1]) if found and (found[2] is None or found[2] > now) else None
+    if subject is Subject.REPORT:
+        report = Report.objects.filter(public_id=subject_id, reporter=person, state="decided").first()
+        return Decided(report.decided_by_id, report.decided_at) if report and report.decided_at else None
+    if subject is Subject.AGE and subject_id == person.pk and person.birth_date is not None:
+        return Decided(None, now - AGE_AGAIN)
+    return None
+
+
+def file(
+    person: User,
+    subject: Appeal.Subject,
+    subject_id: uuid.UUID,
+    text: str,
+    against: Decided,
+    now: dt.datetime,
+) -> Appeal:
+    """An appeal, or the open one about the same. Raises NotPossible("already") when a human looked a second time."""
+    mine = Appeal.objects.filter(person=person, subject=subject, subject_id=subject_id)
+    if (waiting := mine.filter(state="open").first()) is not None:
+        return waiting
+    if mine.filter(decided_at__gt=against.at).exists():
+        raise NotPossible("already")
+    row = Appeal(
+        number=number("A"),
+        lane=Lane.MINORS if is_young(person) else Lane.ORDINARY,
+        created_at=now,
+        due_at=due("appeal", now),
+        person=person,
+        subject=subject,
+        subject_id=subject_id,
+        first_decider_id=against.by,
+    )
+    row.seal("text", text[:MAX_TEXT])
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+            audit.record(
+                "appeal.filed", actor=person.pk, subject=person.pk, target=row.number, kind=subject.value
+            )
+    except IntegrityError:
+        return mine.get(state="open")
+    return row
+
+
+def may_decide(staff: User, row: Appeal) -> bool:
+    return is_moderator(staff) and staff.pk not in (row.person_id, row.first_decider_id)
+
+
+def decide(
+    staff: User,
+    pk: int,
+    decision: Appeal.Decision,
+    reason: Appeal.Reason,
+    answer: str,
+    now: dt.datetime,
+    *,
+    take_effect: Callable[[Appeal], None],
+) -> Appeal:
+    """Answer an appeal. `take_effect` runs in the same transaction when it is granted."""
+    with transaction.atomic():
+        row = locked(Appeal, pk)
+        if not is_moderator(staff):
+            raise NotPossible("not_staff")
+        if row.person_id == staff.pk:
+            raise NotPossible("oneself")
+        if row.first_decider_id == staff.pk:
+            raise NotPossible("same_person")
+        close(row, staff, decision.value, now)
+        row.reason = reason.value
+        row.seal("answer", answer[:MAX_TEXT])
+        row.save(update_fields=["state", "decision", "decided_by", "decided_at", "reason", "answer"])
+        audit.record(
+            "appeal.decided",
+            actor=staff.pk,
+            subject=row.person_id,
+            target=row.number,
+            decision=decision.value,
+            reason=reason.value,
+        )
+        if decision is Appeal.Decision.UPHELD:
+            take_effect(row)
+    return row
+
+
+def lift_sanction(row: Appeal, staff: User, now: dt.datetime) -> None:
+    """The effect on a measure. One that ran out meanwhile has nothing left to lift."""
+    try:
+        sanctions.lift(staff, row.subject_id, now)
+    except sanctions.NotAllowed as refused:
+        if refused.code != "gone":
+            raise NotPossible(refused.code) from None
+
+
+def correct_age(row: Appeal, staff: User, birth_date: dt.date | None) -> None:
+    """The effect on an age: pages of the person read their rights anew. No date in the log."""
+    if birth_date is None:
+        raise NotPossible("bad_decision")
+    User.objects.filter(pk=row.person_id).update(birth_date=birth_date)
+    audit.record("account.age_corrected", actor=staff.pk, subject=row.person_id, target=row.number)
+    policy_changed(row.person_id)
+
+
+def replace_report(row: Appeal, staff: User, decision: Report.Decision | None, now: dt.datetime) -> Report:
+    """The effect on a report: the second human's decision stands instead of the first one's."""
+    report = Report.objects.select_for_update(of=("self",)).get(public_id=row.subject_id)
+    if decision is None or decision == report.decision:
+        raise NotPossible("bad_decision")
+    report.decision, report.decided_by, report.decided_at = decision.value, staff, now
+    report.save(update_fields=["decision", "decided_by", "decided_at"])
+    audit.record(
+        "report.decided",
+        actor=staff.pk,
+        subject=report.reporter_id,
+        target=report.number,
+        decision=decision.value,
+    )
+    return report
