@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from companion import access, takeover, turns
-from companion.models import Message
+from companion.models import Conversation, Message
 from safety.models import Assessment, CrisisCase
 from tests.companion.conftest import Talk
 from tests.fake_llm import FakeLLM
@@ -221,7 +221,7 @@ async def test_somebody_at_risk_gets_the_reviewed_words_and_the_card_and_no_mode
         await socket.say("我不想活了，今晚就结束自己")
         card = await socket.until("help.card")
     lines = [f["message"] for f in socket.frames if f["kind"] == "message.created"]
-    assert [line["code"] for line in lines] == ["", "crisis.l4", "care.nobody_on_duty"]
+    assert [line["code"] for line in lines] == ["", "crisis.l3", "care.nobody_on_duty"]
     assert "12356" in card["html"]
     assert model.requests == []
     assert await Assessment.objects.filter(level__gte=2).acount() == 1
@@ -257,7 +257,7 @@ async def test_after_handing_back_the_companion_answers_again(talk, model, moder
         await socket.say("谢谢")
         await socket.until("reply.finished")
     assert len(model.requests) == 1
-    assert "先听，少说" in model.requests[0].body["messages"][0]["content"]
+    assert "They are having a hard time" in model.requests[0].body["messages"][0]["content"]
 
 
 def _in_danger(talk: Talk) -> int:

@@ -149,7 +149,9 @@ async def test_a_crisis_in_one_tab_does_not_silence_the_reply_asked_for_in_anoth
         return [{} for _ in texts]
 
     monkeypatch.setattr(replies, "look", harmless)  # at risk, nothing would be shown that was not looked at
-    crisis = await desk.say("everybody would be better off without me")  # a graver one mutes the companion everywhere
+    crisis = await desk.say(
+        "everybody would be better off without me"
+    )  # a graver one mutes the companion everywhere
     model.script(reply=SLOW, gap=0.01)
     await desk.streaming("今天天气怎么样")
     await desk.begin(crisis)
@@ -231,7 +233,7 @@ async def test_somebody_at_risk_sees_the_help_card_whatever_refuses_the_message(
     assert not await Message.objects.filter(author="user").aexists()
     assert await CaseSignal.objects.acount() == 3
     case = await CrisisCase.objects.aget()
-    assert (case.level, case.ai_muted) == (4, True)
+    assert (case.level, case.ai_muted) == (3, True)
     outcome = await offload.run(by_rules, actor, desk.conversation, "在吗", None)
     assert outcome.refusal is None
 

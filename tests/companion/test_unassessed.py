@@ -15,7 +15,7 @@ from companion import access, tasks, turns, unassessed
 from companion.models import Message
 from safety.engine import client, meaning
 from safety.engine import judge as judge_module
-from safety.models import Assessment
+from safety.models import Assessment, CrisisCase
 from safety.replies import sentence
 from tests import embeddings as real
 from tests import endpoints
@@ -90,7 +90,7 @@ def state(row: Assessment) -> tuple[int, str, bool]:
         ("今天好难过", (2, "help_card", True), ["unavailable"]),
         ("朋友说想自杀", (2, "help_card", True), ["unavailable"]),
         ("没有我大家会过得更好", (2, "help_card", True), ["comfort.l2"]),
-        ("我不想活了", (3, "hold", True), ["crisis.l3"]),
+        ("我不想活了", (3, "hold", True), ["crisis.l3", "care.nobody_on_duty"]),
     ],
 )
 def test_a_grown_person_gets_what_the_rules_say_and_no_reply_in_doubt(room, text, expected, lines):
@@ -131,7 +131,8 @@ def test_intent_brings_the_urgent_card(room, embeddings):
     row = room.say("我上了天台")
     back(embeddings)
     assert state(row) == (3, "hold", False)
-    assert (room.lines(), room.cards()) == (["crisis.l3"], ["urgent"])
+    assert (room.lines(), room.cards()) == (["crisis.l3", "care.nobody_on_duty"], ["urgent"])
+    assert CrisisCase.objects.get().level == 3
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,29 @@
 
 import json
 import re
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from accounts.models import User
-from companion.models import Message
 from devstack.browser import ARGUMENTS
 from tests.fake_llm import FakeLLM
-from tests.live import Site, _model, _site, companions, model, open_conversation, own_site, sign_in, site
+from tests.live import (
+    Site,
+    _model,
+    _site,
+    companions,
+    model,
+    open_conversation,
+    own_site,
+    quiet,
+    sign_in,
+    site,
+)
 
 __all__ = ["_model", "_site", "companions", "model", "own_site", "site"]
 
@@ -120,21 +128,6 @@ class Talk(NamedTuple):
     window: Callable[..., Window]
 
 
-def _quiet() -> None:
-    """Wait until the site has finished what the test began: tables cannot be emptied under a running transaction."""
-    busy = (
-        "SELECT EXISTS (SELECT 1 FROM companion_message WHERE state = 'streaming') OR EXISTS (SELECT 1 FROM "
-        "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle')"
-    )
-    Message.objects.filter(state=Message.State.STREAMING).update(stop_requested=True)
-    still, deadline = 0, time.monotonic() + 10
-    while still < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
-        with connection.cursor() as cursor:
-            cursor.execute(busy)
-            still = 0 if cursor.fetchone()[0] else still + 1
-
-
 @pytest.fixture
 def contexts(browser: Browser, companions: None) -> Iterator[Callable[..., BrowserContext]]:
     """Makes browser profiles; their pages may say nothing wrong on the console."""
@@ -152,7 +145,7 @@ def contexts(browser: Browser, companions: None) -> Iterator[Callable[..., Brows
     yield make
     for context in opened:
         context.close()
-    _quiet()
+    quiet()
     # A dropped line is what some tests are about; the browser reports it by itself.
     assert [
         line for line in wrong if "WebSocket" not in line and "ERR_INTERNET_DISCONNECTED" not in line
