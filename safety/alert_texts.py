@@ -146,7 +146,7 @@ def _near(case: CrisisCase, delivery: Delivery, language: str, link: str) -> tup
         Block(
             [
                 text(f"why.{kind if kind in ('contact', 'link') else 'guardian'}"),
-                *_refusal(kind, language, link),
+                *_refusal(kind, language),
             ],
             text("title.why"),
         ),
@@ -154,11 +154,9 @@ def _near(case: CrisisCase, delivery: Delivery, language: str, link: str) -> tup
     return text(f"subject.{level}", number=case.number), short, blocks
 
 
-def _refusal(kind: str, language: str, link: str) -> list[str]:
+def _refusal(kind: str, language: str) -> list[str]:
     if kind not in ("contact", "link"):
         return []
-    if link:
-        return [say("near.refuse.link", language)]
     if settings.OPERATOR_CONTACT:
         return [say("near.refuse.operator", language, operator=settings.OPERATOR_CONTACT)]
     return [say("near.refuse.person", language)]
