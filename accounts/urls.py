@@ -3,10 +3,12 @@
 from django.urls import include, path
 
 from accounts import views
+from safety.views import readings
 
 urlpatterns = [
     path("next/", views.next_step, name="account_next"),
     path("care/", views.care, name="care"),
     path("settings/", views.settings_page, name="settings"),
+    path("readings/", readings.readings, name="readings"),
     path("", include("allauth.urls")),
 ]
