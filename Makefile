@@ -35,7 +35,10 @@ test: dev ## Run the whole test suite on servers of its own
 DEPLOYMENT = ANBAN_ENV=production SITE_URL=https://anban.example ALLOWED_HOSTS=anban.example \
   SECRET_KEY=$$($(VENV_PYTHON) -c 'import secrets; print(secrets.token_urlsafe(60))') \
   ANBAN_KEKS=check:$$($(VENV_PYTHON) -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())') \
-  LLM_BASE_URL=https://model.example/v1 LLM_MODEL=example EMBEDDINGS_BASE_URL=https://embeddings.example/v1
+  LLM_BASE_URL=https://model.example/v1 LLM_MODEL=example EMBEDDINGS_BASE_URL=https://embeddings.example/v1 \
+  ALERT_ON_CALL=oncall@anban.example ALERT_SMS_URL=https://sms.example/send ALERT_SMS_SECRET=example \
+  OUTSIDE_PING_URL=https://watch.example/ping CANARY_ADDRESS=canary@mail.example \
+  CANARY_IMAP_URL=imaps://canary:secret@mail.example/INBOX
 
 check: dev ## Lint, types, import contracts, migrations, deploy checks, translations
 	.venv/bin/ruff check .
@@ -52,8 +55,8 @@ bench: dev ## Measure the engine, a turn and the pages; prints tables, asserts n
 	@$(VENV_PYTHON) -m benchmarks.turn
 	@$(VENV_PYTHON) -m benchmarks.pages
 
-chaos: ## Kill processes during crises (not there yet)
-	@echo "There is no chaos test yet: it comes together with the crisis path that it will attack." >&2; exit 2
+chaos: dev ## Kill and freeze processes and servers during crises; figures are printed
+	@$(VENV_PYTHON) -m pytest tests/chaos -s $(ARGS)
 
 messages: dev ## Extract the translatable strings and compile the catalogues
 	@ANBAN_ENV=development $(VENV_PYTHON) manage.py messages

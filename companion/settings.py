@@ -352,9 +352,13 @@ ALERT_VOICE_SECRET: str = env.str("ALERT_VOICE_SECRET", "")
 ALERT_TIMEOUT: float = env.float("ALERT_TIMEOUT", 10.0)  # seconds that a provider may take
 ALERT_LEASE: float = env.float("ALERT_LEASE", 30.0)  # seconds; longer than any provider may take
 VAPID_PRIVATE_KEY: str = env.str("VAPID_PRIVATE_KEY", "")  # web push (RFC 8292)
+ALERT_ACCEPT_ONE_CHANNEL: bool = env.bool("ALERT_ACCEPT_ONE_CHANNEL", False)  # instead of safety.E008
 OUTSIDE_PING_URL: str = env.str("OUTSIDE_PING_URL", "")  # asked each minute as long as all is well
-CANARY_IMAP_URL: str = env.str("CANARY_IMAP_URL", "")  # the mailbox of the canary is read back from here
-CANARY_ADDRESS: str = env.str("CANARY_ADDRESS", "")
+OUTSIDE_PING_ACCEPT_NONE: bool = env.bool("OUTSIDE_PING_ACCEPT_NONE", False)  # instead of safety.E009
+# The canary's mailbox, and where it is read back: imaps://user:password@host/INBOX or file:///folder.
+_IN_DEVELOPMENT = ENVIRONMENT == "development"
+CANARY_ADDRESS: str = env.str("CANARY_ADDRESS", "canary@anban.invalid" if _IN_DEVELOPMENT else "")
+CANARY_IMAP_URL: str = env.str("CANARY_IMAP_URL", EMAIL_FILE_PATH.as_uri() if _IN_DEVELOPMENT else "")
 AUDIT_HEADS_FILE: str = env.str(
     "AUDIT_HEADS_FILE", ""
 )  # the head of the audit chain is written here each minute

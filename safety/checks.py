@@ -1,11 +1,14 @@
 """What would fail people in need is found at start-up: help lines that are missing or old, an engine that cannot judge."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, connection
 
+from safety import ladder
 from safety.engine.heads import HeadsError, heads
 from safety.resources import every_line
 
@@ -91,3 +94,103 @@ def the_judge_has_a_model(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
             )
         ]
     return []
+
+
+@register
+def the_ladder_is_not_slower_than_allowed(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Everywhere: a ladder that is tried out in development must not surprise in production."""
+    try:
+        wrong = list(ladder.too_slow())
+    except (AttributeError, TypeError, ValueError):
+        wrong = ["ALERT_LADDER"]
+    if not wrong:
+        return []
+    return [
+        Error(
+            f"These times of the ladder are unknown, or slower than a person in danger can wait: {', '.join(wrong)}.",
+            hint="ALERT_LADDER may only name times of safety/ladder.py and make them shorter.",
+            id="safety.E007",
+        )
+    ]
+
+
+@register
+def alerts_reach_somebody(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Two ways out, people on call, somebody outside who notices silence, and leases that outlive a slow provider."""
+    found: list[CheckMessage] = []
+    if settings.ALERT_LEASE <= 2 * settings.ALERT_TIMEOUT:
+        found.append(
+            Error(
+                "A notice could be taken for lost while a slow provider still has it.",
+                hint="Make ALERT_LEASE more than twice as long as ALERT_TIMEOUT.",
+                id="safety.E011",
+            )
+        )
+    if not settings.PRODUCTION:
+        return found
+    others = (
+        settings.ALERT_EMAIL_2_URL,
+        settings.ALERT_SMS_URL,
+        settings.ALERT_VOICE_URL,
+        settings.VAPID_PRIVATE_KEY,
+    )
+    if not any(others) and not settings.ALERT_ACCEPT_ONE_CHANNEL:
+        found.append(
+            Error(
+                "Alerts have one way out: when the mail provider fails, nobody is told.",
+                hint="Set ALERT_EMAIL_2_URL, ALERT_SMS_URL, ALERT_VOICE_URL or VAPID_PRIVATE_KEY, "
+                "or accept it with ALERT_ACCEPT_ONE_CHANNEL=1.",
+                id="safety.E008",
+            )
+        )
+    if not settings.OUTSIDE_PING_URL and not settings.OUTSIDE_PING_ACCEPT_NONE:
+        found.append(
+            Error(
+                "Nobody outside would notice that this machine is down.",
+                hint="Set OUTSIDE_PING_URL to a service that alarms when calls stay away, "
+                "or accept it with OUTSIDE_PING_ACCEPT_NONE=1.",
+                id="safety.E009",
+            )
+        )
+    if not settings.ALERT_ON_CALL:
+        found.append(
+            Error(
+                "Nobody is on call: a case that moderators do not see would climb to nobody.",
+                hint="Set ALERT_ON_CALL to addresses and telephone numbers.",
+                id="safety.E010",
+            )
+        )
+    if not (settings.CANARY_ADDRESS and settings.CANARY_IMAP_URL):
+        found.append(
+            Warning(
+                "No canary: mail that the provider accepts and loses would not be noticed.",
+                hint="Set CANARY_ADDRESS and CANARY_IMAP_URL to a mailbox with another provider.",
+                id="safety.W002",
+            )
+        )
+    return found
+
+
+@register(Tags.database)
+def what_is_committed_stays(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """A case that the database forgets in a crash is a person nobody looks after."""
+    if not settings.PRODUCTION or not databases:
+        return []
+    unsafe = []
+    try:
+        with connection.cursor() as cursor:
+            for name in ("synchronous_commit", "fsync"):
+                cursor.execute("SELECT current_setting(%s)", [name])
+                if cursor.fetchone()[0] == "off":
+                    unsafe.append(name)
+    except DatabaseError:  # migrate says so itself
+        return []
+    if not unsafe:
+        return []
+    return [
+        Error(
+            f"The database may lose what it has confirmed: {', '.join(unsafe)} is off.",
+            hint="Switch both on in postgresql.conf.",
+            id="safety.E012",
+        )
+    ]

@@ -46,6 +46,8 @@ EVENTS: Final = frozenset(
         "closed",
         "second_look",
         "follow_up",
+        "canary_home",
+        "canary_lost",
     }
 )
 
@@ -257,7 +259,10 @@ def _next_rung(case: CrisisCase, now: dt.datetime) -> int:
         case.rung = above[0]
     case.state = State.ESCALATING
     whom = _now_on(case, str(case.rung), now)
-    told = tell(case, case.rung, whom, now, in_app=case.rung in (1, 3, 6), outside=case.rung > 1)
+    template = "canary" if case.is_canary else "staff"
+    told = tell(
+        case, case.rung, whom, now, in_app=case.rung in (1, 3, 6), outside=case.rung > 1, template=template
+    )
     record(case, "rung", now, rung=case.rung, round=case.round, told=told)
     following = steps.after(case.rung)
     if following:

@@ -87,7 +87,7 @@ def reach(recipient: str) -> Reach | None:
 
 def on_duty(role: Shift.Role, now: dt.datetime) -> QuerySet[User]:
     """Who is on duty. Without any shift at all: every moderator, and every operator for the other roles."""
-    staff = _working(now)
+    staff = working(now)
     if Shift.objects.filter(role=role).exists():
         return staff.filter(shifts__role=role, shifts__starts_at__lte=now, shifts__ends_at__gt=now).distinct()
     return staff.filter(role=User.Role.MODERATOR if role == Shift.Role.MODERATOR else User.Role.OPERATOR)
@@ -98,7 +98,7 @@ def still_here(frozen: Iterable[str], now: dt.datetime) -> list[str]:
     frozen = list(frozen)
     named = [name for kind, _, name in (one.partition(":") for one in frozen) if kind == "staff"]
     left = {f"staff:{pk}" for pk in named} - {
-        f"staff:{pk}" for pk in _working(now).filter(pk__in=named).values_list("pk", flat=True)
+        f"staff:{pk}" for pk in working(now).filter(pk__in=named).values_list("pk", flat=True)
     }
     return [one for one in frozen if one not in left]
 
@@ -107,7 +107,7 @@ def staff_on(role: Shift.Role, now: dt.datetime) -> list[str]:
     return [f"staff:{pk}" for pk in on_duty(role, now).order_by("pk").values_list("pk", flat=True)]
 
 
-def _working(now: dt.datetime) -> QuerySet[User]:
+def working(now: dt.datetime) -> QuerySet[User]:
     suspended = Sanction.objects.filter(lifted_at=None).filter(Q(until=None) | Q(until__gt=now))
     staff = User.objects.filter(is_active=True, is_staff=True, role__in=STAFF)
     return staff.exclude(pk__in=suspended.values("user"))

@@ -27,6 +27,12 @@ DEPLOYMENT = {
     "LLM_BASE_URL": "https://model.example/v1",
     "LLM_MODEL": "example",
     "EMBEDDINGS_BASE_URL": "https://embeddings.example/v1",
+    "ALERT_ON_CALL": "oncall@anban.example",
+    "ALERT_SMS_URL": "https://sms.example/send",
+    "ALERT_SMS_SECRET": "example",
+    "OUTSIDE_PING_URL": "https://watch.example/ping",
+    "CANARY_ADDRESS": "canary@mail.example",
+    "CANARY_IMAP_URL": "imaps://canary:secret@mail.example/INBOX",
 }
 
 
@@ -99,6 +105,12 @@ def test_a_complete_deployment_passes_its_checks():
         ({"EMBEDDINGS_BASE_URL": ""}, "safety.E003"),
         ({"EMBEDDINGS_MODEL": "another"}, "safety.E004"),
         ({"ANBAN_DEMO_MODEL": "1"}, "companion.W002"),
+        ({"ALERT_LADDER": '{"4": {"contact": 121}}'}, "safety.E007"),
+        ({"ALERT_SMS_URL": ""}, "safety.E008"),
+        ({"OUTSIDE_PING_URL": ""}, "safety.E009"),
+        ({"ALERT_ON_CALL": ""}, "safety.E010"),
+        ({"ALERT_LEASE": "20"}, "safety.E011"),
+        ({"CANARY_IMAP_URL": ""}, "safety.W002"),
     ],
 )
 def test_what_would_not_work_or_not_be_safe_is_said_before_it_starts(changes, said):
