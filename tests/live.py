@@ -29,7 +29,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from companion import access, turns
-from companion.models import Conversation
+from companion.models import Conversation, Message
 from tests import embeddings
 from tests.cast import PASSWORD
 from tests.fake_llm import FakeLLM
@@ -41,6 +41,8 @@ START_SECONDS = 30.0
 class Site:
     """One web process. Its port and INSTANCE stay the same over restarts, as in real life."""
 
+    program: tuple[str, ...] = ("-m", "daphne")
+
     def __init__(self, llm_url: str, log: Path, **environment: str) -> None:
         self.log = log
         with socket.socket() as probe:
@@ -48,11 +50,11 @@ class Site:
             self.port: int = probe.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
-        self._environment = {
+        self.environment = {
             **os.environ,
             "ANBAN_ENV": "test",
             "DJANGO_SETTINGS_MODULE": "companion.settings",
-            "DATABASE_URL": _test_database_url(),
+            "DATABASE_URL": environment.get("DATABASE_URL") or _test_database_url(),
             "PORT": str(self.port),
             "SITE_URL": self.url,
             "LLM_BASE_URL": llm_url,
@@ -60,20 +62,23 @@ class Site:
             "SOCKET_IDLE_CHECK_SECONDS": "1",
             "LLM_FIRST_TOKEN_TIMEOUT": "1.5",
             "LLM_IDLE_TIMEOUT": "1.5",
-            "EMBEDDINGS_BASE_URL": embeddings.server.url,
+            # Without a word about it the real server.
+            "EMBEDDINGS_BASE_URL": environment["EMBEDDINGS_BASE_URL"]
+            if "EMBEDDINGS_BASE_URL" in environment
+            else embeddings.server.url,
             "EMBEDDINGS_DEADLINE": "10",  # other work of the machine must not decide what a test finds
             **environment,
         }
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
+    def start(self, *, close_interrupted: bool = True) -> None:
+        command = [sys.executable, *self.program, "-b", "127.0.0.1", "-p", str(self.port)]
         command += ["--application-close-timeout", "5", "companion.asgi:application"]
-        subprocess.run(
-            [sys.executable, "manage.py", "close_interrupted"], cwd=ROOT, env=self._environment, check=True
-        )
+        if close_interrupted:
+            tidy = [sys.executable, "manage.py", "close_interrupted"]
+            subprocess.run(tidy, cwd=ROOT, env=self.environment, check=True)
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -83,6 +88,15 @@ class Site:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError("the site did not start") from None
                 time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         """As a crash does it: SIGKILL, nothing is tidied up."""
@@ -191,9 +205,25 @@ def companions(transactional_db: None) -> None:
 
 
 @pytest.fixture
-def site(companions: None, model: FakeLLM, _site: Site) -> Site:
+def site(companions: None, model: FakeLLM, _site: Site) -> Iterator[Site]:
     """A process shared by all tests, with the rows of this one."""
-    return _site
+    yield _site
+    quiet()
+
+
+def quiet() -> None:
+    """Wait until the site has finished what the test began: tables cannot be emptied under a running transaction."""
+    busy = (
+        "SELECT EXISTS (SELECT 1 FROM companion_message WHERE state = 'streaming') OR EXISTS (SELECT 1 FROM "
+        "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle')"
+    )
+    Message.objects.filter(state=Message.State.STREAMING).update(stop_requested=True)
+    still, deadline = 0, time.monotonic() + 10
+    while still < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+        with connection.cursor() as cursor:
+            cursor.execute(busy)
+            still = 0 if cursor.fetchone()[0] else still + 1
 
 
 @pytest.fixture
