@@ -7,4 +7,4 @@ class SafetyConfig(AppConfig):
     verbose_name = _("Safety")
 
     def ready(self) -> None:
-        from safety import checks  # noqa: F401  (registers itself)
+        from safety import checks, webhooks  # noqa: F401  (they register themselves)

@@ -82,7 +82,10 @@ def answer(delivery: Delivery, said: Answer, now: dt.datetime) -> None:
         recipient=delivery.recipient,
         answer=said,
     )
-    # No clock, no wait: everybody was told already, or a moderator decided that nobody else is.
-    if case.state != CrisisCase.State.CLOSED and case.contact_due_at is not None:
-        case.contact_due_at = now if said is Answer.CANNOT_REACH else None
-        escalation.keep(case)
+    if case.state == CrisisCase.State.CLOSED or case.safeguarding or delivery.level < case.level:
+        return  # what is on its way by now is about something else
+    if said is not Answer.CANNOT_REACH:
+        case.contact_due_at = None
+    elif not case.events.filter(kind="contact_withheld", at__gte=delivery.created_at).exists():
+        case.contact_due_at = now
+    escalation.keep(case)

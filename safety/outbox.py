@@ -372,13 +372,8 @@ def _cancel(fence: Q, delivery: Delivery, reason: str, now: dt.datetime) -> None
 def _cancelled(fence: Q, delivery: Delivery, reason: str, now: dt.datetime) -> None:
     """In the caller's transaction, after the case was locked."""
     changed = Delivery.objects.filter(fence).update(state=State.CANCELLED, error=reason, lease_until=None)
-    if not changed or delivery.case is None:
-        return
-    if reason == "unreachable":
+    if changed and reason == "unreachable":
         _elsewhere(delivery, now)
-    elif reason == "safeguarding":  # the sweep tells the safeguarding lead instead
-        delivery.case.contact_due_at = now
-        escalation.keep(delivery.case)
 
 
 def _elsewhere(delivery: Delivery, now: dt.datetime) -> None:

@@ -1,16 +1,17 @@
 """Web push (RFC 8030, 8291, 8292): wakes the browsers of a member of staff."""
 
+import base64
 import hashlib
 import json
-import logging
 import time
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives import serialization
 from django.conf import settings
-from py_vapid import Vapid
-from pywebpush import WebPusher
+from py_vapid import Vapid, VapidException
+from pywebpush import WebPusher, WebPushException
 
 from accounts import keyring
 from accounts.models import User
@@ -21,8 +22,6 @@ from safety.recipients import Reach
 
 if TYPE_CHECKING:
     from safety.alert_texts import Notice
-
-log = logging.getLogger(__name__)
 
 KEPT: Final = 3600  # seconds that the push service keeps a notice for a sleeping browser
 _SIGNED_FOR: Final = 12 * 3600  # seconds, of at most 24 hours
@@ -45,14 +44,14 @@ def subscribe(user: User, subscription: dict[str, Any]) -> PushSubscription:
     return row
 
 
-def public_key() -> str:
+def public_key(private: str | None = None) -> str:
     """The applicationServerKey for the browser, base64url; "" when push is not set up."""
-    if not settings.VAPID_PRIVATE_KEY:
+    private = settings.VAPID_PRIVATE_KEY if private is None else private
+    if not private:
         return ""
-    signed = Vapid.from_string(settings.VAPID_PRIVATE_KEY).sign(
-        {"sub": _subject(), "aud": "https://localhost"}
-    )
-    return str(signed["Authorization"]).rpartition("k=")[2]
+    key = Vapid.from_string(private).public_key
+    point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    return base64.urlsafe_b64encode(point).rstrip(b"=").decode()
 
 
 class Push:
@@ -74,6 +73,8 @@ class Push:
                 last = error
                 if error.code in _GONE:
                     row.delete()
+            except (VapidException, WebPushException, ValueError):
+                last = Permanent("subscription")  # one browser's nonsense keeps nothing from the others
         if not taken:
             raise failed or last
         return ""
