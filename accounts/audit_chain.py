@@ -15,10 +15,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -30,7 +31,8 @@ START: Final = bytes(32)  # before the first link
 LOCK: Final = 0x617564697463  # of this application's advisory locks: the end of the chain
 # Entries get their number before their commit. One that is later than so many others is left out and verify() names it.
 WINDOW: Final = 5_000
-BATCH: Final = 10_000  # links in one transaction
+BATCH: Final = 2_000  # links in one transaction
+EVERY: Final = 1.0  # seconds
 HEAD_EVERY: Final = dt.timedelta(minutes=1)
 UNSEALED_FOR: Final = dt.timedelta(minutes=1)  # an older entry without a link is a finding
 
@@ -55,7 +57,7 @@ class Fault:
 def seal(now: dt.datetime | None = None) -> int:
     """Link what was committed since; the number of links. Nothing happens while another process does it.
 
-    Called each second by the processes of the alert path, outside of transactions.
+    Called outside of transactions.
     """
     made = 0
     with transaction.atomic(durable=True):
@@ -63,6 +65,20 @@ def seal(now: dt.datetime | None = None) -> int:
             made = _link()
     write_head(now or timezone.now())
     return made
+
+
+def keep(stop: Event) -> None:
+    """Seal each second until told to stop. For a thread of its own: the file of heads may lie on a mount that hangs, and
+    what must not wait for it goes on beside it.
+    """
+    while not stop.wait(EVERY):
+        try:
+            seal()
+        except (
+            Exception
+        ) as error:  # the database may be away, or somebody has spoilt the chain: verify() says it
+            log.error("audit entries were not linked: %s", type(error).__name__)
+            connections.close_all()
 
 
 def write_head(now: dt.datetime) -> bool:

@@ -88,7 +88,7 @@ def ask(request: HttpRequest, staff: User) -> HttpResponse:
             staff, conversation.user, conversation.public_id, form.cleaned_data["reason"], clock.now()
         )
     except Refused as refused:
-        form.add_error("reason" if refused.code == "reason" else None, REFUSALS[refused.code])
+        form.add_error("reason" if refused.code == "reason" else None, str(REFUSALS[refused.code]))
         return _index(request, staff, form, status=422)
     if session.approved_at is None:
         messages.success(request, _("Noted. You can read as soon as a second person has agreed."))
@@ -104,7 +104,7 @@ def reading(request: HttpRequest, staff: User, pk: uuid.UUID) -> HttpResponse:
         readings.check(session, staff, now)
         lines = case_window.lines(session, now)
     except Refused as refused:
-        messages.warning(request, REFUSALS[refused.code])
+        messages.warning(request, str(REFUSALS[refused.code]))
         return redirect("staff_readings")
     return _page(request, "reading", {"session": session, "lines": lines})
 
@@ -126,7 +126,7 @@ def _act(
     try:
         act(_found(staff, pk))
     except Refused as refused:
-        messages.warning(request, REFUSALS[refused.code])
+        messages.warning(request, str(REFUSALS[refused.code]))
     else:
         messages.success(request, _("Done, and noted."))
     return redirect("staff_readings")

@@ -4,11 +4,11 @@ import datetime as dt
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -238,3 +238,36 @@ def test_heads_are_written_once_a_minute_and_a_file_that_is_away_stops_nobody(
     settings.AUDIT_HEADS_FILE = str(heads / "nowhere")
     write(1)
     assert audit_chain.seal(now + 2 * MINUTE) == 1
+
+
+def test_a_thread_seals_each_second_and_outlives_a_chain_that_somebody_spoilt(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(audit_chain, "EVERY", 0.01)
+    AuditLink.objects.create(number=1, entry=1, prev=b"", hash=b"")
+    AuditLink.objects.create(number=2, entry=2, prev=audit_chain.START, hash=b"x")
+    with owner():
+        AuditLink.objects.filter(pk=1).update(prev=b"x")  # what the next link would follow
+    write(1)
+    stop = Event()
+
+    def wait_for(what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not what() and time.monotonic() < deadline:
+            stop.wait(0.01)
+        assert what()
+
+    def loop() -> None:
+        audit_chain.keep(stop)
+        connection.close()
+
+    thread = Thread(target=loop)
+    thread.start()
+    try:
+        wait_for(lambda: "IntegrityError" in caplog.text)
+        with owner():
+            AuditLink.objects.all().delete()
+        wait_for(lambda: AuditLink.objects.count() == 1)
+    finally:
+        stop.set()
+        thread.join()

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import connections
 
-from accounts import realtime
+from accounts import audit_chain, realtime
 from safety import clock, escalation, outbox
 from safety.models import Heartbeat
 
@@ -54,6 +54,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
         _ring_in_the_background()
+        threading.Thread(target=audit_chain.keep, args=(stop,), daemon=True, name="audit").start()
         Watch(process, stop).run()
 
 
