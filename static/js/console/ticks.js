@@ -1,0 +1,2 @@
+// A steady half second. In a worker, because browsers slow the timers of pages that nobody looks at.
+setInterval(() => postMessage(0), 500);
