@@ -18,10 +18,10 @@ from accounts import realtime
 from accounts.models import User
 from companion import access, history, memory, personas, portrayal, replies, sentences, turns
 from companion.access import Refusal
-from companion.events import help_card_html
+from companion.events import help_card_html, staff_name
 from companion.models import Conversation, Message
 from companion.personas import NotFound
-from safety import risk
+from safety import cases, risk
 
 
 def _actor(request: HttpRequest) -> access.Actor:
@@ -118,6 +118,8 @@ def _chat_page(
         "message_list": page.messages,
         "has_older": page.has_older,
         "help_card": help_card_html(level, settings.HELP_LINES_COUNTRIES[0], language) if level else "",
+        "help_away": help_card_html("soft", settings.HELP_LINES_COUNTRIES[0], language),
+        "human_name": _in_charge(actor),
         "last_event": last_event,
         "notice_required": not actor.notice_acknowledged,
         "blocked": _blocked(refusal, language),
@@ -126,6 +128,12 @@ def _chat_page(
         "is_minor": actor.policy.is_minor,
     }
     return _private(render(request, "companion/chat.html", context))
+
+
+def _in_charge(actor: access.Actor) -> str:
+    """The duty name of the human who has taken over; "" when nobody has."""
+    case = cases.open_case(actor.user_id) if actor.care.human else None
+    return staff_name(case.holder_id) if case else ""
 
 
 def _private(response: HttpResponse) -> HttpResponse:

@@ -22,6 +22,7 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 
 from accounts import audit_chain, realtime
+from companion import takeover
 from safety import clock, escalation, outbox
 from safety.models import Heartbeat
 
@@ -44,6 +45,7 @@ class Command(BaseCommand):
         process = f"{options['name']}/{socket.gethostname()[:40]}/{os.getpid()}"[:80]
         if options["once"]:
             escalation.sweep()
+            takeover.tell_people()
             outbox.dispatch(outbox.new_owner(process))
             return
         stop = threading.Event()
@@ -84,6 +86,7 @@ class Watch:
             self._looked = time.monotonic()
             self._beat()
             escalation.sweep()
+            takeover.tell_people()
         touched = self._dispatcher.step()
         if not touched:
             rest = max(0.0, self._looked + PAUSE - time.monotonic())

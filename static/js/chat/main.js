@@ -78,7 +78,7 @@ function receive(frame) {
       leave();
       break;
     case "conversation.human":
-      panels.human(frame.in_charge);
+      panels.human(frame.in_charge, frame.name);
       break;
     case "help.card":
       panels.help(frame.html);
@@ -89,6 +89,7 @@ function receive(frame) {
       break;
     case "refused":
     case "error":
+      if (frame.code === "failed") panels.helpAway();
       if (frame.code === "notice") panels.notice(acknowledge);
       else if (!frame.id) panels.bar({ text: frame.text, label: frame.link?.label, href: frame.link?.url });
   }

@@ -41,7 +41,19 @@ export function createPanels(root, say) {
       clearTimeout(later);
       root.toggleAttribute("data-up", up);
       if (up) fill(get("line"), null);
-      else later = setTimeout(() => fill(get("line"), { text: say("offline"), label: say("try_now"), run: retry }), 2000);
+      else
+        later = setTimeout(() => {
+          fill(get("line"), { text: say("offline"), label: say("try_now"), run: retry });
+          panels.helpAway();
+        }, 2000);
+    },
+
+    /** Numbers that came with the page: whoever needs help must not wait for us. A card of the server stays. */
+    helpAway() {
+      const place = get("help");
+      if (!place.hidden) return;
+      place.replaceChildren(get("help-away").content.cloneNode(true));
+      place.hidden = false;
     },
 
     /** @param {number} code of a close after which trying again is no use */
@@ -64,8 +76,11 @@ export function createPanels(root, say) {
       panels.status([...first].map((part) => part.textContent.trim()).join(" "));
     },
 
-    /** @param {boolean} inCharge a person of the team answers instead of the AI */
-    human: (inCharge) => (get("human").hidden = !inCharge),
+    /** @param {boolean} inCharge a person of the team answers instead of the AI @param {string} [name] */
+    human(inCharge, name) {
+      if (name) get("human-name").textContent = name;
+      get("human").hidden = !inCharge;
+    },
 
     /** @param {() => boolean} acknowledge says whether the server was told; otherwise the form is posted */
     notice(acknowledge) {

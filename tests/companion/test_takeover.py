@@ -1,0 +1,168 @@
+"""A human takes over: what the person reads, who may speak, and that nothing is half done."""
+
+import datetime as dt
+import uuid
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import User
+from companion import access, takeover, turns
+from companion.access import Actor
+from companion.models import Conversation, Message
+from guardians.models import EmergencyContact
+from safety import escalation
+from safety.cases import CaseError
+from safety.models import CaseNote, CrisisCase
+from tests.companion.conftest import say
+from tests.live import companions, open_conversation, sign_in
+
+__all__ = ["companions"]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("companions")]
+WISH = "我不想活了"
+NOTE = "calm again, sister is there"
+
+
+class Room:
+    """A person in danger with two conversations."""
+
+    def __init__(self, user: User) -> None:
+        self.user, self.session = user, sign_in(user)
+        self.first = open_conversation(user, self.session)
+        self.second = open_conversation(user, self.session, "lighthouse")
+
+    @property
+    def actor(self) -> Actor:
+        return access.load_actor(self.user.pk, self.session, timezone.now())
+
+    def say(self, text: str, conversation: Conversation | None = None) -> turns.Outcome:
+        return say(self.actor, conversation or self.first, text, uuid.uuid4())
+
+    def lines(self, conversation: Conversation | None = None) -> list[str]:
+        rows = Message.objects.filter(conversation=conversation or self.first, author="system").order_by("pk")
+        return list(rows.values_list("code", flat=True))
+
+    @property
+    def case(self) -> CrisisCase:
+        return CrisisCase.objects.get()
+
+
+@pytest.fixture
+def room(adult: User, moderator: User) -> Room:
+    room = Room(adult)
+    room.say(WISH)
+    return room
+
+
+def test_the_companion_is_silent_everywhere_and_the_script_goes_on(room: Room) -> None:
+    assert room.lines() == ["crisis.l3", "care.told_team"]
+    outcome = room.say("今天天气不错", room.second)
+    assert outcome.job is None and room.lines(room.second) == ["care.safe_question"]
+    Message.objects.filter(author="system").update(created_at=timezone.now() - dt.timedelta(minutes=1))
+    room.say("安全", room.second)
+    assert room.lines(room.second)[1:] == ["care.answer_safe"]
+    room.say("还在吗", room.second)
+    assert len(room.lines(room.second)) == 2, "somebody who writes fast is not talked down"
+
+
+def test_without_anybody_on_duty_the_line_says_so(adult: User) -> None:
+    room = Room(adult)
+    room.say(WISH)
+    assert room.lines() == ["crisis.l3", "care.nobody_on_duty"]
+
+
+def test_what_humans_hear_is_not_refused_by_gates(room: Room) -> None:
+    EmergencyContact.objects.all().delete()
+    User.objects.filter(pk=room.user.pk).update(agreement_version="")
+    assert room.say("有人吗").refusal is None
+
+
+def test_only_the_holder_speaks_and_the_same_id_is_the_same_message(
+    room: Room, moderator: User, supervisor: User
+) -> None:
+    now, again = timezone.now(), uuid.uuid4()
+    with pytest.raises(CaseError, match="taken"):
+        takeover.say(room.case.pk, moderator, "hello", None, now)
+    takeover.claim(room.case.pk, moderator, now)
+    said = takeover.say(room.case.pk, moderator, "我在。", again, now)
+    assert takeover.say(room.case.pk, moderator, "我在。", again, now).pk == said.pk
+    with pytest.raises(CaseError, match="taken"):
+        takeover.say(room.case.pk, supervisor, "hello", None, now)
+    for wrong, code in ((" ", "empty"), ("a" * 5000, "too_long")):
+        with pytest.raises(CaseError, match=code):
+            takeover.say(room.case.pk, moderator, wrong, None, now)
+    room.say("谢谢")
+    assert room.lines()[-1] == "care.human_joined", "no machine speaks between two humans"
+
+
+def test_handing_back_and_closing_want_a_note_and_free_every_conversation(
+    room: Room, moderator: User
+) -> None:
+    now = timezone.now()
+    takeover.claim(room.case.pk, moderator, now)
+    assert not Conversation.objects.filter(ai_muted_at=None).exists()
+    with pytest.raises(CaseError, match="note"):
+        takeover.hand_back(room.case.pk, moderator, "ok", now)
+    takeover.hand_back(room.case.pk, moderator, NOTE, now)
+    assert not Conversation.objects.exclude(ai_muted_at=None).exists()
+    assert CaseNote.objects.get().open(room.user.pk) == NOTE
+    assert room.say("我去睡了").job is not None or room.lines()[-1] == "exit.done"
+    takeover.close(
+        room.case.pk,
+        moderator,
+        now,
+        reason=CrisisCase.CloseReason.SAFE,
+        outcome=CrisisCase.Outcome.FOLLOW_UP,
+        note=NOTE,
+    )
+    assert room.actor.care.gentle and not room.actor.care.muted
+
+
+def test_a_failed_claim_leaves_everything_as_it_was(
+    room: Room, moderator: User, supervisor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(takeover, "_line", broken)
+    before = room.lines()
+    with pytest.raises(RuntimeError):
+        takeover.claim(room.case.pk, moderator, timezone.now())
+    assert room.case.holder is None and room.case.state == "open" and room.lines() == before
+    assert Conversation.objects.filter(pk=room.second.pk, ai_muted_at=None).exists()
+
+
+def test_the_person_is_told_that_a_contact_was_told_and_that_a_human_fell_silent(
+    room: Room, moderator: User
+) -> None:
+    now = timezone.now()
+    takeover.claim(room.case.pk, moderator, now)
+    later = now + dt.timedelta(minutes=16)
+    escalation.sweep(later)
+    assert takeover.tell_people(later) == 2
+    assert set(room.lines()[-2:]) == {"care.contact_told", "care.human_silent"}
+    assert takeover.tell_people(later) == 0
+    assert not room.actor.care.human and room.actor.care.muted
+
+
+def test_a_check_in_is_made_once_by_a_human_and_only_when_it_was_agreed(
+    room: Room, moderator: User
+) -> None:
+    now = timezone.now()
+    pk = room.case.pk
+    with pytest.raises(CaseError, match="gone"):
+        takeover.follow_up(pk, moderator, now)
+    takeover.close(
+        pk,
+        moderator,
+        now,
+        reason=CrisisCase.CloseReason.SAFE,
+        outcome=CrisisCase.Outcome.FOLLOW_UP,
+        note=NOTE,
+    )
+    tomorrow = now + dt.timedelta(days=1, hours=1)
+    assert [case.pk for case in takeover.follow_ups_due(tomorrow)] == [pk]
+    takeover.follow_up(pk, moderator, tomorrow)
+    assert room.lines()[-1] == "care.follow_up" and takeover.follow_ups_due(tomorrow) == []
+    with pytest.raises(CaseError, match="gone"):
+        takeover.follow_up(pk, moderator, tomorrow)
