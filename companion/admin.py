@@ -20,6 +20,7 @@ from accounts.models import User
 from companion import authoring, personas
 from companion.cards import AgeRating, Relationship
 from companion.models import Persona
+from safety.views import measures_admin, moderation_admin  # noqa: F401  (they register themselves)
 
 
 class DecisionForm(forms.Form):

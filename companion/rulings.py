@@ -2,12 +2,14 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 
 from django.db import transaction
 
+from accounts import keyring
 from accounts.models import User
 from companion import authoring
-from companion.models import Persona
+from companion.models import Message, Persona
 from safety import appeals, moderation
 from safety.appeals import Decided
 from safety.models import Appeal, Report
@@ -22,6 +24,35 @@ def ground(person: User, subject: Appeal.Subject, subject_id: uuid.UUID, now: dt
         return appeals.ground(person, subject, subject_id, now)
     persona = Persona.objects.filter(public_id=subject_id, author=person, state=Persona.State.REFUSED).first()
     return Decided(persona.reviewed_by_id, persona.updated_at) if persona else None
+
+
+def reported(staff: User, report: Report, now: dt.datetime) -> Sequence[tuple[Message, str]]:
+    """The reported reply and the message before it, with their texts, for whoever decides about an open report.
+
+    Nothing else of the conversation opens by a report. Each look is a reading that the person can see afterwards. Raises
+    NotPossible.
+    """
+    if report.state != "open" or not moderation.may_decide(staff, report):
+        raise NotPossible("gone")
+    if report.conversation is None:
+        return []
+    rows = Message.objects.filter(
+        conversation__public_id=report.conversation, conversation__user=report.reporter_id
+    )
+    reply = rows.filter(public_id=report.target).first()
+    if reply is None:
+        return []
+    before = rows.filter(pk__lt=reply.pk).exclude(state=Message.State.REPLACED).order_by("-pk").first()
+    shown = [row for row in (before, reply) if row is not None]
+    moderation.note_reading(staff, report, len(shown), now)
+    return [(row, _text(row, report.reporter_id)) for row in shown]
+
+
+def _text(message: Message, owner: uuid.UUID) -> str:
+    try:
+        return message.open(owner)
+    except keyring.KeyringError:
+        return ""  # erased
 
 
 def decide_report(staff: User, pk: int, decision: Report.Decision, now: dt.datetime) -> Report:

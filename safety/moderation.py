@@ -9,11 +9,11 @@ from typing import Final, TypeVar
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from accounts import audit
+from accounts import audit, keyring
 from accounts.age import AgeBand
 from accounts.models import User
-from safety import operations
-from safety.models import Lane, Report, Ticket
+from safety import operations, readings
+from safety.models import Lane, Report, StaffSession, Ticket
 
 MAX_COMMENT: Final = 1000  # characters
 # Hours until an answer; "appeal" stands beside the lanes. The source of the figures is docs/safety-policy.md.
@@ -104,6 +104,31 @@ def report(
 
 def may_decide(staff: User, row: Report) -> bool:
     return is_moderator(staff) and row.reporter_id != staff.pk
+
+
+def note_reading(staff: User, row: Report, messages: int, now: dt.datetime) -> None:
+    """The entry that somebody read what was reported. It is over at once, so it gives no right to read on."""
+    assert row.conversation is not None
+    session = StaffSession(
+        staff=staff,
+        subject=row.reporter,
+        conversation=row.conversation,
+        created_at=now,
+        approved_at=now,
+        expires_at=now,
+        flagged=readings.close_to_each_other(staff, row.reporter),
+        messages_read=messages,
+    )
+    session.reason = keyring.encrypt(row.reporter_id, "staff_session.reason", session.pk, row.number)
+    with transaction.atomic():
+        session.save(force_insert=True)
+        audit.record(
+            "reading.opened",
+            actor=staff.pk,
+            subject=row.reporter_id,
+            target=f"reading:{session.pk}",
+            basis=row.number,
+        )
 
 
 def decide_report(staff: User, pk: int, decision: Report.Decision, now: dt.datetime) -> Report:

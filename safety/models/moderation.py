@@ -86,7 +86,6 @@ class Report(Ticket):
         NO_BREACH = "no_breach", _("It keeps to the rules")
         BREACH = "breach", _("It broke the rules; we record it and correct the check")
         WITHDRAWN = "withdrawn", _("The companion is closed to others until it is reviewed anew")
-        PASSED_ON = "passed_on", _("Passed on to the people who care for somebody in danger")
 
     reporter = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     kind = models.CharField(max_length=8, choices=Kind)
