@@ -99,7 +99,11 @@ def close(
         _lock(case_pk)
         case = cases.close(case_pk, staff, now, reason=reason, outcome=outcome)
         _keep_note(case, staff, note, now)
-        _unmute(case, now)
+        if case.first_held_at is not None and outcome == CrisisCase.Outcome.FOLLOW_UP:
+            happened: list[NewEvent] = []
+            _line(case, "care.follow_up_offer", happened, now)
+            realtime.emit(case.user_id, *happened)
+        _unmute(case, now, "care.closed")
     return case
 
 
@@ -137,12 +141,19 @@ def tell_people(now: dt.datetime | None = None) -> int:
     """
     now = now or timezone.now()
     told = 0
-    news = {"contact_notice": "care.contact_told", "holder_silent": "care.human_silent"}
+    news = {
+        "contact_notice": "care.contact_told",
+        "contact_without_channel": "care.contact_none",
+        "holder_silent": "care.human_silent",
+    }
     fresh = CaseEvent.objects.filter(kind__in=news, at__gt=now - dt.timedelta(hours=1)).exclude(
         case__state=CrisisCase.State.CLOSED
     )
     for event in fresh.select_related("case").order_by("pk"):
         code = news[event.kind]
+        reached = event.case.events.filter(kind="contact_notice").exists()
+        if event.kind == "contact_without_channel" and reached:
+            continue
         with transaction.atomic(durable=True):
             _lock(event.case_id)
             conversation = _conversation(event.case)
@@ -178,12 +189,13 @@ def _line(case: CrisisCase, code: str, happened: list[NewEvent], now: dt.datetim
     return turns.system_line(_conversation(case), code, happened, now)
 
 
-def _unmute(case: CrisisCase, now: dt.datetime) -> None:
-    was_held = case.first_held_at is not None
-    Conversation.objects.filter(user_id=case.user_id).update(ai_muted_at=None)
+def _unmute(case: CrisisCase, now: dt.datetime, code: str = "care.human_left") -> None:
+    freed = (
+        Conversation.objects.filter(user_id=case.user_id).exclude(ai_muted_at=None).update(ai_muted_at=None)
+    )
     happened: list[NewEvent] = []
-    if was_held:
-        _line(case, "care.human_left", happened, now)
+    if freed:  # otherwise the companion spoke already
+        _line(case, code, happened, now)
     happened.append(NewEvent("conversation.human", data={"in_charge": False}))
     realtime.emit(case.user_id, *happened)
 

@@ -6,12 +6,14 @@ import uuid
 import pytest
 from django.utils import timezone
 
+from accounts.care import ContactDetails
 from accounts.models import User
 from companion import access, takeover, turns
 from companion.access import Actor
 from companion.models import Conversation, Message
+from guardians import contacts
 from guardians.models import EmergencyContact
-from safety import escalation
+from safety import escalation, recipients
 from safety.cases import CaseError
 from safety.models import CaseNote, CrisisCase
 from tests.companion.conftest import say
@@ -106,7 +108,7 @@ def test_handing_back_and_closing_want_a_note_and_free_every_conversation(
     takeover.hand_back(room.case.pk, moderator, NOTE, now)
     assert not Conversation.objects.exclude(ai_muted_at=None).exists()
     assert CaseNote.objects.get().open(room.user.pk) == NOTE
-    assert room.say("我去睡了").job is not None or room.lines()[-1] == "exit.done"
+    assert room.lines()[-1] == "care.human_left"
     takeover.close(
         room.case.pk,
         moderator,
@@ -115,6 +117,7 @@ def test_handing_back_and_closing_want_a_note_and_free_every_conversation(
         outcome=CrisisCase.Outcome.FOLLOW_UP,
         note=NOTE,
     )
+    assert room.lines()[-2:] == ["care.human_left", "care.follow_up_offer"]
     assert room.actor.care.gentle and not room.actor.care.muted
 
 
@@ -145,9 +148,19 @@ def test_the_person_is_told_that_a_contact_was_told_and_that_a_human_fell_silent
     assert not room.actor.care.human and room.actor.care.muted
 
 
-def test_a_check_in_is_made_once_by_a_human_and_only_when_it_was_agreed(
-    room: Room, moderator: User
-) -> None:
+def test_the_person_is_told_that_nobody_near_could_be_reached(room: Room) -> None:
+    row = EmergencyContact.objects.get(user=room.user)
+    details = contacts.open_details(row)
+    by_phone = ContactDetails(details.name, details.relation, phone="+8613800138000")
+    contacts.add(room.user, by_phone, actor=room.user.pk, now=timezone.now(), instead_of=row)
+    CrisisCase.objects.update(ladder=recipients.by_rung(room.user, timezone.now()))
+    later = timezone.now() + dt.timedelta(minutes=11)
+    escalation.sweep(later)
+    takeover.tell_people(later)
+    assert room.lines()[-1] == "care.contact_none"
+
+
+def test_a_check_in_is_made_once_by_a_human_and_only_when_it_was_agreed(room: Room, moderator: User) -> None:
     now = timezone.now()
     pk = room.case.pk
     with pytest.raises(CaseError, match="gone"):
@@ -160,6 +173,7 @@ def test_a_check_in_is_made_once_by_a_human_and_only_when_it_was_agreed(
         outcome=CrisisCase.Outcome.FOLLOW_UP,
         note=NOTE,
     )
+    assert room.lines()[-1] == "care.closed"
     tomorrow = now + dt.timedelta(days=1, hours=1)
     assert [case.pk for case in takeover.follow_ups_due(tomorrow)] == [pk]
     takeover.follow_up(pk, moderator, tomorrow)
