@@ -27,6 +27,7 @@ _RUNGS: Final[Mapping[int, Mapping[int, int]]] = {
 }
 _CONTACT: Final[Mapping[int, int]] = {4: 120, 3: 600}  # seconds; level 2 tells nobody outside by itself
 _REPEAT: Final[Mapping[int, int]] = {4: 600, 3: 1800, 2: 3600}  # seconds between rounds of the last rung
+_REPEAT_AT_LEAST: Final = 60  # seconds; more often would only bury what else is to be sent
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,30 @@ def too_slow() -> Sequence[str]:
     """Entries of ALERT_LADDER that nobody knows or that are slower than allowed; the plan does without them."""
     wrong = []
     for level, times in settings.ALERT_LADDER.items():
-        known = _floors(int(level)) if str(level) in {"2", "3", "4"} else {}
+        known = _slowest(int(level)) if level in ("2", "3", "4") else {}
+        if not isinstance(times, dict):
+            wrong.append(level)
+            continue
         wrong += [
-            f"{level}.{name}" for name, seconds in times.items() if not 0 <= seconds <= known.get(name, -1)
+            f"{level}.{name}"
+            for name, seconds in times.items()
+            if name not in known or not _allowed(name, seconds, known[name])
         ]
     return wrong
 
 
-def _floors(level: int) -> dict[str, int]:
-    floors = {str(number): seconds for number, seconds in _RUNGS[level].items()}
-    floors |= {"contact": _CONTACT[level]} if level in _CONTACT else {}
-    return floors | {"repeat": _REPEAT[level]}
+def _slowest(level: int) -> dict[str, int]:
+    times = {str(number): seconds for number, seconds in _RUNGS[level].items()}
+    times |= {"contact": _CONTACT[level]} if level in _CONTACT else {}
+    return times | {"repeat": _REPEAT[level]}
+
+
+def _allowed(name: str, wished: object, slowest: int) -> bool:
+    least = _REPEAT_AT_LEAST if name == "repeat" else 0
+    return isinstance(wished, int | float) and least <= wished <= slowest
 
 
 def _quicker(level: int, name: str, seconds: int) -> dt.timedelta:
-    wished = settings.ALERT_LADDER.get(str(level), {}).get(name, seconds)
-    return dt.timedelta(seconds=wished if 0 <= wished <= seconds else seconds)
+    times = settings.ALERT_LADDER.get(str(level))
+    wished = times.get(name) if isinstance(times, dict) else None
+    return dt.timedelta(seconds=wished if _allowed(name, wished, seconds) else seconds)

@@ -35,6 +35,8 @@ def arrived(url: str, keys: Collection[str]) -> set[str]:
 
 
 def _in_folder(folder: Path, keys: Collection[str]) -> set[str]:
+    if not folder.is_dir():
+        raise MailboxError("folder")
     since = dt.datetime.now().timestamp() - _RECENT.total_seconds()
     files = (file for file in folder.rglob("*") if file.is_file() and file.stat().st_mtime > since)
     return {key for file in files for key in _MESSAGE_ID.findall(file.read_text(errors="replace"))} & set(
