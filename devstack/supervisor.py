@@ -81,6 +81,7 @@ def process_table(*, port: int, model_port: int | None, embeddings_port: int | N
         # Two copies, so that one may die or hang; celery's hands below are the third and nothing depends on them.
         Process("alerts-1", (*alerts, "--name", "alerts-1"), rank=2),
         Process("alerts-2", (*alerts, "--name", "alerts-2"), rank=2),
+        Process("auditor", (sys.executable, "manage.py", "run_auditor"), rank=2),
         Process("alerts", (*worker, "-n", "alerts@%h", "-c", "1", "-Q", "alerts"), rank=2, env=as_root),
         Process("beat", (*beat, "--pidfile="), rank=1),
         Process("web", web, rank=0, early=True),
