@@ -166,9 +166,9 @@ def _help(case: CrisisCase, language: str) -> list[str]:
     """The fitting lines of the person's country, one a line. Names that say the topic become neutral."""
     found: list[resources.HelpLine] = []
     for kind in _KINDS[case.category]:
-        found += [
-            line for line in resources.help_lines(country_of(case.user), kind=kind) if line not in found
-        ]
+        lines = resources.help_lines(country_of(case.user), kind=kind)
+        lines.sort(key=lambda line: line.kinds != {kind})  # one that is for nothing else comes first
+        found += [line for line in lines if line not in found]
     spoken = []
     with translation.override("zh-hans" if language == "zh" else "en"):
         for line in found[:_LINES]:
