@@ -22,7 +22,7 @@ from safety import auditor, clock
 log = logging.getLogger(__name__)
 
 EVERY: Final = 60.0  # seconds between two rounds
-AGAIN: Final = 10.0  # seconds after a call to the outside failed, or the database was away
+AGAIN: Final = 5.0  # seconds after a call to the outside failed, or the database was away
 CALLS: Final = 3  # tries of one round
 
 
