@@ -9,6 +9,7 @@ ACTIONS = frozenset(
     {
         "account.created",
         "account.care_completed",
+        "account.contact_unsafe",
         "account.sessions_revoked",
         "notice.acknowledged",
         "conversation.ended",

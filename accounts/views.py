@@ -1,16 +1,18 @@
 """Account pages that allauth does not have: what is still needed, and settings."""
 
 import contextlib
+import uuid
 from typing import cast
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.i18n import set_language as django_set_language
 
 from accounts import care as account_care
@@ -23,6 +25,9 @@ from accounts.staff import has_second_step
 from guardians import contacts, links
 from guardians.limits import effective_policy
 from guardians.models import EmergencyContact, Guardianship
+from safety import cases
+
+UNSAFE = EmergencyContact.State.UNSAFE
 
 
 @login_required
@@ -76,7 +81,7 @@ def _guardian(request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _contact(request: HttpRequest, user: User) -> HttpResponse:
-    given = contacts.of(user)
+    given = [row for row in contacts.of(user) if row.state != UNSAFE]
     present = given[0] if given else None
     details = _open(present) if present else None
     suggest_simple = user.age_band is AgeBand.ELDER and not user.simple_mode
@@ -91,6 +96,21 @@ def _contact(request: HttpRequest, user: User) -> HttpResponse:
         messages.success(request, _("Your emergency contact is saved."))
         return redirect("settings" if present else "account_next")
     return render(request, "accounts/care.html", {"form": form, "step": "contact", "details": details})
+
+
+@login_required
+@require_POST
+def contact_unsafe(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The person's own contact is out of every notice from this moment on, also of a case that is open."""
+    user, now = _user(request), timezone.now()
+    contact = get_object_or_404(EmergencyContact, pk=pk, user=user)
+    with transaction.atomic(durable=True):
+        cases.contact_unsafe(f"contact:{contact.pk}", now)
+        contacts.mark_unsafe(contact, actor=user.pk)
+    messages.success(
+        request, _("This person will not be told anything. Please name somebody else you trust.")
+    )
+    return redirect("settings")
 
 
 @login_required
@@ -119,7 +139,9 @@ def settings_page(request: HttpRequest) -> HttpResponse:
             "guardian": _open(link) if link else None,
             "guardian_active": link is not None and link.state == Guardianship.State.ACTIVE,
             "staff_second_step": user.is_staff and has_second_step(user),
-            "contacts": [] if minor else [_open(contact) for contact in contacts.of(user)],
+            "contacts": []
+            if minor
+            else [(row, _open(row)) for row in contacts.of(user) if row.state != UNSAFE],
         },
     )
 

@@ -44,6 +44,21 @@ def add(
     return row
 
 
+def mark_unsafe(contact: EmergencyContact, *, actor: uuid.UUID) -> None:
+    """The person says that this contact is not safe for them: never told again. In the caller's transaction.
+
+    Whoever calls takes the contact out of open cases first (safety.cases.contact_unsafe).
+    """
+    EmergencyContact.objects.filter(pk=contact.pk).update(state=EmergencyContact.State.UNSAFE)
+    audit.record(
+        "account.contact_unsafe",
+        actor=actor,
+        subject=contact.user_id,
+        target=f"emergency_contact:{contact.pk}",
+    )
+    policy_changed(contact.user_id)
+
+
 def of(user: User) -> Sequence[EmergencyContact]:
     return list(EmergencyContact.objects.filter(user=user).order_by("created_at"))
 

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 from django.test import Client, RequestFactory
+from django.urls import reverse
 from django.utils import timezone, translation
 
 from accounts import views
 from accounts.middleware import LocaleMiddleware
 from accounts.models import Event, User
+from guardians import limits
 from guardians.models import EmergencyContact
+from safety import recipients
 from tests.cast import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db
@@ -162,3 +165,18 @@ def test_the_name_of_a_key_is_asked_for_in_our_words(adult: User) -> None:
     client.post("/accounts/login/", {"login": adult.email, "password": PASSWORD})
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     assert "What shall this key be called?" in client.get("/accounts/2fa/webauthn/add/").content.decode()
+
+
+def test_a_contact_marked_unsafe_is_told_nothing_more(client: Client, adult: User, outsider: User) -> None:
+    row = EmergencyContact.objects.get(user=adult)
+    url = reverse("contact_unsafe", args=[row.pk])
+    client.force_login(outsider)
+    assert client.post(url).status_code == 404
+    client.force_login(adult)
+    assert client.get(url).status_code == 405
+    assert client.post(url).status_code == 302
+    row.refresh_from_db()
+    assert row.state == EmergencyContact.State.UNSAFE
+    assert recipients.near(adult) == [] and recipients.reach(f"contact:{row.pk}") is None
+    assert limits.effective_policy(User.objects.get(pk=adult.pk), timezone.now()).missing == "contact"
+    assert "not safe for me" not in client.get(reverse("settings")).content.decode()
