@@ -17,15 +17,15 @@ import time
 import uuid
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, connections, transaction
-from django.db.models import F, Q
+from django.db import connection, connections, transaction
+from django.db.models import Q
 
 from accounts import realtime
-from safety import alert_texts, channels, clock, contact_answers, escalation, operations, recipients
+from safety import alert_texts, channels, clock, contact_answers, outcomes, recipients
 from safety.channels import Permanent, Temporary
 from safety.crash import POINTS as CRASH_POINTS
 from safety.crash import crash_at
@@ -33,23 +33,18 @@ from safety.models import CrisisCase, Delivery, DeliveryAttempt
 from safety.provider_health import ProviderHealth
 from safety.recipients import Reach
 
-__all__ = ["CRASH_POINTS", "DatabaseGone", "Dispatcher", "dispatch", "message_key", "receipt"]
+__all__ = ["CRASH_POINTS", "Dispatcher", "dispatch", "message_key", "receipt"]
 
 log = logging.getLogger(__name__)
 
 State, Channel = Delivery.State, Delivery.Channel
 
-RETRY_AFTER: Final = (5, 15, 30, 60)  # seconds; then every 60 for as long as the case is open
-OTHER_CHANNEL_AFTER: Final = 2  # temporary failures
 SENDERS_PER_CHANNEL: Final = 4  # at once, so that one hanging provider holds up nobody else
 BATCH: Final = 200  # notices on pages before the network has its turn
 LONGEST: Final = {"name": 200, "email": 320, "phone": 40}  # characters; longer is broken data
-UNEXPECTED: Final = "unexpected"
-
-DatabaseGone = (OperationalError, InterfaceError)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
     """A row on its way through a provider."""
 
@@ -97,10 +92,10 @@ class Dispatcher:
         try:
             return _show(self.owner, pk, case_pk, now)
         except Exception as error:
-            _raise_if_database_gone(error)
             log.error("delivery %s not shown: %s", pk, type(error).__name__)
-            _broken(Q(pk=pk, state=State.PENDING), pk, case_pk, now)
-            return True
+            if not outcomes.is_of_the_database(error):
+                outcomes.broken(Q(pk=pk, state=State.PENDING), pk, case_pk, now)
+            return False
 
     def _claim_all(self, now: dt.datetime | None) -> int:
         done = 0
@@ -124,14 +119,14 @@ class Dispatcher:
         try:
             reach = recipients.reach(delivery.recipient)
             if obstacle := _obstacle(delivery, reach):
-                _cancel(_fence(delivery), delivery, obstacle, now)
+                outcomes.cancel(_fence(delivery), delivery, obstacle, now)
                 return
             assert reach is not None
             _refuse_oversized(reach)
             notice = alert_texts.compose(delivery, reach, link=contact_answers.link(delivery))
         except Exception as error:
-            _raise_if_database_gone(error)
-            self._settle(_Job(delivery, delivery.channel, 0), error, now)
+            fault = Temporary("database") if outcomes.is_of_the_database(error) else error
+            self._settle(_Job(delivery, "", 0), fault, now)
             return
         DeliveryAttempt.objects.create(delivery=delivery, attempt_no=delivery.attempt_no, started_at=now)
         crash_at("after_started")
@@ -179,19 +174,19 @@ class Dispatcher:
         try:
             match result:
                 case str():
-                    _accept(fence, delivery, result, now)
+                    outcomes.accept(fence, delivery, result, now)
                     crash_at("after_result")
                 case Temporary():
-                    _try_again(fence, delivery, result.code, now)
+                    outcomes.try_again(fence, delivery, result.code, now)
                 case Permanent():
-                    _fail(fence, delivery, result.code, now)
+                    outcomes.fail(fence, delivery, result.code, now)
                 case _:
                     log.error("delivery %s not sent: %s", delivery.pk, type(result).__name__)
-                    _broken(fence, delivery.pk, delivery.case_id, now)
-            if isinstance(result, str | Temporary):
+                    outcomes.broken(fence, delivery.pk, delivery.case_id, now)
+            if job.via and isinstance(result, str | Temporary):
                 self.health.note(job.via, ok=isinstance(result, str), now=now)
         except Exception as error:  # the lease ends, and somebody tries again
-            _raise_if_database_gone(error)
+            outcomes.is_of_the_database(error)
             log.error("result of delivery %s not written: %s", delivery.pk, type(error).__name__)
 
 
@@ -229,7 +224,7 @@ def receipt(provider_id: str, *, arrived: bool, now: dt.datetime) -> bool:
     if arrived:
         Delivery.objects.filter(taken).update(state=State.CONFIRMED, confirmed_at=now)
     else:
-        _fail(taken, delivery, "bounced", now)
+        outcomes.fail(taken, delivery, "bounced", now)
     return True
 
 
@@ -280,7 +275,7 @@ def _refuse_oversized(reach: Reach) -> None:
 @transaction.atomic(durable=True)
 def _show(owner: str, pk: int, case_pk: int | None, now: dt.datetime) -> bool:
     """A notice on somebody's page, exactly once. False when somebody else is at it."""
-    case = _lock(case_pk, skip_locked=True)
+    case = outcomes.lock(case_pk, skip_locked=True)
     if case is None and case_pk is not None:
         return False  # another step has the case for a moment; the next pass comes within a second
     delivery = (
@@ -294,7 +289,7 @@ def _show(owner: str, pk: int, case_pk: int | None, now: dt.datetime) -> bool:
     delivery.case = case
     reach = recipients.reach(delivery.recipient)
     if obstacle := _obstacle(delivery, reach):
-        _cancelled(Q(pk=pk, state=State.PENDING), delivery, obstacle, now)
+        outcomes.cancelled(Q(pk=pk, state=State.PENDING), delivery, obstacle, now)
         return True
     assert reach is not None and reach.user is not None
     delivery.state, delivery.owner, delivery.accepted_at = State.ACCEPTED, owner, now
@@ -309,117 +304,3 @@ def _show(owner: str, pk: int, case_pk: int | None, now: dt.datetime) -> bool:
     crash_at("before_in_app_commit")
     transaction.on_commit(lambda: crash_at("after_in_app"))
     return True
-
-
-@transaction.atomic(durable=True)
-def _accept(fence: Q, delivery: Delivery, provider_id: str, now: dt.datetime) -> None:
-    Delivery.objects.filter(fence).update(
-        state=State.ACCEPTED, provider_id=provider_id[:200], accepted_at=now, lease_until=None, error=""
-    )
-    _attempt_ended(delivery, "accepted", "", now)
-    crash_at("before_result_commit")
-
-
-@transaction.atomic(durable=True)
-def _try_again(fence: Q, delivery: Delivery, code: str, now: dt.datetime) -> None:
-    """Back into the queue; after the second time another channel of the same person begins beside it."""
-    case = _lock(delivery.case_id)
-    failures = delivery.failures + 1
-    changed = _back_to_queue(fence, failures, code, now)
-    _attempt_ended(delivery, "temporary", code, now)
-    if changed and failures == OTHER_CHANNEL_AFTER:
-        delivery.case = case
-        _elsewhere(delivery, now)  # this row still waits, so nobody counts as unreachable
-    crash_at("before_failure_commit")
-
-
-@transaction.atomic(durable=True)
-def _fail(fence: Q, delivery: Delivery, code: str, now: dt.datetime) -> None:
-    """For good: the next channel or the next person, in the same transaction."""
-    case = _lock(delivery.case_id)
-    changed = Delivery.objects.filter(fence).update(state=State.FAILED, error=code, lease_until=None)
-    _attempt_ended(delivery, "permanent", code, now)
-    if changed:
-        delivery.case = case
-        _elsewhere(delivery, now)
-    crash_at("before_failure_commit")
-
-
-@transaction.atomic(durable=True)
-def _broken(fence: Q, pk: int, case_pk: int | None, now: dt.datetime) -> None:
-    """A row that raised what no provider raises: one more try, then it is set aside and operations are told."""
-    case = _lock(case_pk)
-    delivery = Delivery.objects.filter(fence).first()
-    if delivery is None:
-        return
-    _attempt_ended(delivery, "broken", UNEXPECTED, now)
-    if delivery.error != UNEXPECTED:
-        _back_to_queue(fence, delivery.failures + 1, UNEXPECTED, now)
-        return
-    delivery.case = case
-    Delivery.objects.filter(fence).update(state=State.QUARANTINED, lease_until=None)
-    _elsewhere(delivery, now)
-    if delivery.alert_id is None:  # an alert about an alert would go the same broken way
-        operations.raise_alert("delivery.quarantined", str(pk), now=now)
-
-
-@transaction.atomic(durable=True)
-def _cancel(fence: Q, delivery: Delivery, reason: str, now: dt.datetime) -> None:
-    delivery.case = _lock(delivery.case_id)
-    _cancelled(fence, delivery, reason, now)
-
-
-def _cancelled(fence: Q, delivery: Delivery, reason: str, now: dt.datetime) -> None:
-    """In the caller's transaction, after the case was locked."""
-    changed = Delivery.objects.filter(fence).update(state=State.CANCELLED, error=reason, lease_until=None)
-    if changed and reason == "unreachable":
-        _elsewhere(delivery, now)
-
-
-def _elsewhere(delivery: Delivery, now: dt.datetime) -> None:
-    """The next channel or person; also for a recipient of whom nothing can be read any more. The case is locked."""
-    try:
-        with transaction.atomic():
-            escalation.unreachable(delivery, now)
-    except Exception as error:
-        _raise_if_database_gone(error)
-        log.error("delivery %s has no other channel: %s", delivery.pk, type(error).__name__)
-        case = delivery.case
-        if case is None or case.state == CrisisCase.State.CLOSED:
-            return
-        case.refresh_from_db()
-        if delivery.template == "near":
-            case.contact_due_at = now
-        elif case.climb_due_at is not None:
-            case.climb_due_at = now
-        escalation.keep(case)
-
-
-def _back_to_queue(fence: Q, failures: int, code: str, now: dt.datetime) -> int:
-    pause = RETRY_AFTER[min(failures, len(RETRY_AFTER)) - 1]
-    return Delivery.objects.filter(fence).update(
-        state=State.PENDING,
-        failures=F("failures") + 1,
-        error=code,
-        lease_until=None,
-        next_at=now + dt.timedelta(seconds=pause),
-    )
-
-
-def _attempt_ended(delivery: Delivery, result: str, code: str, now: dt.datetime) -> None:
-    attempts = DeliveryAttempt.objects.filter(
-        delivery=delivery, attempt_no=delivery.attempt_no, finished_at=None
-    )
-    attempts.update(finished_at=now, result=result, detail=code)
-
-
-def _lock(case_pk: int | None, *, skip_locked: bool = False) -> CrisisCase | None:
-    rows: Any = CrisisCase.objects.select_for_update(skip_locked=skip_locked, of=("self",))
-    found: CrisisCase | None = rows.filter(pk=case_pk).first() if case_pk is not None else None
-    return found
-
-
-def _raise_if_database_gone(error: Exception) -> None:
-    """A fault of one row is the row's; without a database there is nothing to write it down in."""
-    if isinstance(error, DatabaseGone) and not connection.is_usable():
-        raise error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from django.conf import settings
+from django.db import transaction
 
 from safety import operations
 from safety.models import Delivery
@@ -35,7 +36,8 @@ class ProviderHealth:
         results.append((now, ok))
         if self._troubled(channel, now) and channel not in self._reported:
             self._reported.add(channel)
-            operations.raise_alert("channel.failing", channel, now=now)
+            with transaction.atomic():
+                operations.raise_alert("channel.failing", channel, now=now)
         elif ok and channel in self._reported and not self._troubled(channel, now):
             self._reported.remove(channel)
             operations.resolve("channel.failing", channel, now=now)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Event, User
 from devstack.supervisor import free_port
-from safety import cases, escalation, outbox
+from safety import cases, escalation, outbox, outcomes
 from safety.cases import Category
 from safety.models import CaseEvent, CrisisCase, Delivery, DeliveryAttempt, OperationsAlert
 from tests.providers import Gateway, MailHost, gateway, mail_host, second_host
@@ -115,6 +115,7 @@ def test_whoever_dies_on_the_way_leaves_a_mail_that_is_sent(
 
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "crash_at", die)
+        patch.setattr(outcomes, "crash_at", die)
         with pytest.raises(Died):
             outbox.dispatch("dead", now)
     after = now + dt.timedelta(seconds=settings.ALERT_LEASE) + SECOND
@@ -136,6 +137,7 @@ def test_whoever_dies_on_the_way_shows_a_notice_exactly_once(
 
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "crash_at", die)
+        patch.setattr(outcomes, "crash_at", die)
         with pytest.raises(Died):
             outbox.dispatch("dead")
     assert len(events(moderator)) == (point == "after_in_app")

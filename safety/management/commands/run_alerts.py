@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from argparse import ArgumentParser
+from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType
 from typing import Any, Final
@@ -23,7 +24,7 @@ from django.db import connections
 
 from accounts import audit_chain, realtime
 from companion import takeover
-from safety import clock, escalation, outbox
+from safety import clock, escalation, outbox, outcomes
 from safety.models import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -71,29 +72,38 @@ class Watch:
     def run(self) -> None:
         pause = PAUSE
         while not self._stop.is_set():
-            try:
-                self._turn()
+            if self._try(self._climb) & self._try(self._send):
                 pause = PAUSE
-            except Exception as error:  # whatever it was, the next second is another try
-                log.error("alerts pause for %.0f s: %s", pause, type(error).__name__)
-                connections.close_all()
+            else:
                 self._stop.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         self._finish()
 
-    def _turn(self) -> None:
+    def _try(self, work: Callable[[], None]) -> bool:
+        """A fault of one half stops neither the other half nor the next second's try."""
+        try:
+            work()
+        except Exception as error:
+            log.error("alerts: %s failed: %s", work.__name__.strip("_"), type(error).__name__)
+            connections.close_all()
+            return False
+        return True
+
+    def _climb(self) -> None:
         if time.monotonic() - self._looked >= PAUSE:
             self._looked = time.monotonic()
             self._beat()
             escalation.sweep()
-            takeover.tell_people()
-        touched = self._dispatcher.step()
-        if not touched:
-            rest = max(0.0, self._looked + PAUSE - time.monotonic())
-            if self._dispatcher.busy:
-                self._dispatcher.wait(rest)
-            else:
-                self._stop.wait(rest)
+
+    def _send(self) -> None:
+        """Send what is due; with nothing to do, rest until a provider answers or the next look is due."""
+        if self._dispatcher.step():
+            return
+        rest = max(0.0, self._looked + PAUSE - time.monotonic())
+        if self._dispatcher.busy:
+            self._dispatcher.wait(rest)
+        else:
+            self._stop.wait(rest)
 
     def _finish(self) -> None:
         """Take no more; write down what providers still answer."""
@@ -103,7 +113,7 @@ class Watch:
                 self._dispatcher.wait(0.1)
                 self._dispatcher.step(claim=False)
             Heartbeat.objects.filter(process=self._process).delete()
-        except outbox.DatabaseGone as error:
+        except outcomes.DatabaseGone as error:
             log.error("alerts ended without a database: %s", type(error).__name__)
 
     def _beat(self) -> None:
