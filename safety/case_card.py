@@ -73,8 +73,8 @@ def masked(address: str) -> str:
     """Enough to recognise it, too little to use it."""
     if "@" in address:
         name, _, domain = address.partition("@")
-        return f"{name[:1]}•••@{domain}"
-    return f"{address[:3]}•••{address[-2:]}" if len(address) > 6 else "•••"
+        return f"{name[:1]}***@{domain}"
+    return f"{address[:3]}***{address[-2:]}" if len(address) > 6 else "***"
 
 
 def _details(recipient: str, user: User) -> tuple[str, str, tuple[str, ...], bool]:
@@ -97,5 +97,7 @@ def _given(kind: str, pk: str, user: User) -> ContactDetails | None:
         contact = EmergencyContact.objects.filter(pk=pk, user=user).first()
         return contacts.open_details(contact) if contact else None
     rows = Guardianship.objects.filter(minor=user)
-    link = rows.filter(guardian_id=uuid.UUID(pk)).first() if kind == "guardian" else rows.filter(pk=pk).first()
+    link = (
+        rows.filter(guardian_id=uuid.UUID(pk)).first() if kind == "guardian" else rows.filter(pk=pk).first()
+    )
     return links.open_details(link) if link else None

@@ -15,7 +15,7 @@ from accounts.models import User
 from companion import takeover
 from safety import canned, case_work, cases, clock, readings, wording
 from safety.cases import CaseError
-from safety.models import CrisisCase
+from safety.models import CrisisCase, StaffSession
 from safety.readings import Refused
 from safety.views import console_words as words
 from safety.views.console import render_case
@@ -74,6 +74,7 @@ def _hand_back(request: HttpRequest, staff: User, case: CrisisCase) -> None:
 
 def _close(request: HttpRequest, staff: User, case: CrisisCase) -> None:
     reason, outcome = request.POST.get("reason", ""), request.POST.get("outcome", "")
+    _has_read(staff, case)
     if reason not in CrisisCase.CloseReason or outcome not in CrisisCase.Outcome:
         raise CaseError("reason")
     takeover.close(
@@ -87,11 +88,19 @@ def _close(request: HttpRequest, staff: User, case: CrisisCase) -> None:
 
 
 def _second_look(request: HttpRequest, staff: User, case: CrisisCase) -> None:
+    if staff.pk != case.closed_by_id:
+        _has_read(staff, case)
     cases.second_look(case.pk, staff, clock.now())
 
 
 def _follow_up(request: HttpRequest, staff: User, case: CrisisCase) -> None:
     takeover.follow_up(case.pk, staff, clock.now())
+
+
+def _has_read(staff: User, case: CrisisCase) -> None:
+    """Nobody judges what they did not read."""
+    if not StaffSession.objects.filter(case=case, staff=staff).exists():
+        raise CaseError("unread")
 
 
 ACTS: Final[dict[str, tuple[Act, Promise | str]]] = {

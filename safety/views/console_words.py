@@ -29,8 +29,7 @@ REFUSALS: Final[dict[str, Promise]] = {
     "expired": _("Your time to read is over. Open the conversation again; it will be noted."),
     "done": _("This was done already."),
     "no_channel": _("This contact cannot be reached by any channel. Operations were told; try the next one."),
-    "left": _("The person left the conversation. They will see it when they come back."),
-    "not_muted": _("Take the case over before you write."),
+    "unread": _("Read the conversation first."),
 }
 _OTHERWISE: Final = _("That did not work. Read the page again and try once more.")
 

@@ -36,8 +36,10 @@ export function alarm(body) {
     localStorage.setItem(WISH, "on");
     void start().then(() => tone(2));
   });
-  if (localStorage.getItem(WISH) === "on")
+  if (localStorage.getItem(WISH) === "on") {
+    if (navigator.userActivation?.hasBeenActive) void start();
     for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => void start(), { once: true });
+  }
   sounding();
 
   /** @param {number} level */
