@@ -15,6 +15,7 @@ from safety.moderation import NotPossible, close, due, is_moderator, is_young, l
 
 MAX_TEXT: Final = 4000  # characters
 MEDIAN_OF: Final = dt.timedelta(days=90)
+MEDIAN_ROWS: Final = 5000  # of each kind at most: the page is open to everybody
 MEDIAN_FROM: Final = 5  # tickets: fewer would tell of single ones
 # Per address: a house or a school behind one address can complain, a script cannot fill the queue.
 _FILING_RATE: Final = 1 / 360
@@ -91,7 +92,7 @@ def medians(now: dt.datetime) -> Mapping[str, float]:
     spans: dict[str, list[float]] = {}
     for model in _TICKETS:
         rows = model.objects.filter(decided_at__gt=now - MEDIAN_OF, decided_at__lte=now)
-        for row in rows.only("lane", "created_at", "decided_at"):
+        for row in rows.only("lane", "created_at", "decided_at").order_by("-id")[:MEDIAN_ROWS]:
             assert row.decided_at is not None
             kind = "appeal" if model is Appeal else row.lane
             spans.setdefault(kind, []).append((row.decided_at - row.created_at).total_seconds() / 3600)

@@ -8,6 +8,8 @@ from typing import Final, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import translation
+from django.utils.translation import gettext
 
 from accounts import audit, keyring
 from accounts.age import AgeBand
@@ -119,7 +121,9 @@ def note_reading(staff: User, row: Report, messages: int, now: dt.datetime) -> N
         flagged=readings.close_to_each_other(staff, row.reporter),
         messages_read=messages,
     )
-    session.reason = keyring.encrypt(row.reporter_id, "staff_session.reason", session.pk, row.number)
+    with translation.override(row.reporter.language):
+        reason = gettext("You reported a reply: %(number)s") % {"number": row.number}
+    session.reason = keyring.encrypt(row.reporter_id, "staff_session.reason", session.pk, reason)
     with transaction.atomic():
         session.save(force_insert=True)
         audit.record(

@@ -120,7 +120,7 @@ def test_a_moderator_sees_the_reply_and_the_message_before_it_and_nothing_else(
     assert "long ago" not in page
     session = StaffSession.objects.get()
     assert (session.staff, session.subject, session.messages_read) == (moderator, adult, 2)
-    assert readings.open_reason(session) == row.number
+    assert readings.open_reason(session) == f"You reported a reply: {row.number}"
     assert AuditEntry.objects.filter(action="reading.opened", subject=adult.pk).count() == 1
 
 
