@@ -108,7 +108,7 @@ class _ActsAdmin(ReadOnlyAdmin):
     @admin.display(description=_("Decision"))
     def open_link(self, row: Any) -> SafeString:
         url = reverse(f"admin:safety_{self.model._meta.model_name}_act", args=[row.pk])
-        return format_html('<a href="{}">{}</a>', url, gettext("Open"))
+        return format_html('<a href="{}">{}</a>', url, gettext("Read"))
 
     def begin(self, request: HttpRequest) -> HttpResponse:
         raise NotImplementedError

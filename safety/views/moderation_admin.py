@@ -85,7 +85,7 @@ class TicketAdmin(ReadOnlyAdmin):
     @admin.display(description=_("Decision"))
     def open_link(self, row: Any) -> SafeString:
         url = reverse(f"admin:safety_{self.model._meta.model_name}_decide", args=[row.pk])
-        return format_html('<a href="{}">{}</a>', url, gettext("Open"))
+        return format_html('<a href="{}">{}</a>', url, gettext("Read"))
 
     def decide(self, request: HttpRequest, pk: int) -> HttpResponse:
         staff, row = staff_of(request), get_object_or_404(self.model, pk=pk)
