@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import Exists, OuterRef
 
 from accounts import audit, realtime
 from accounts.models import User
@@ -17,13 +17,20 @@ from accounts.realtime import NewEvent
 from companion import turns
 from companion.models import Conversation, Message
 from companion.replies import stop_streaming
-from safety import cases
+from safety import cases, clock
 from safety.cases import CaseError
 from safety.escalation import record
 from safety.models import CaseEvent, CaseNote, CrisisCase
 
 NOTE_LEAST = 10  # characters of the note at handing back and closing
 CHECK_IN = dt.timedelta(days=1)
+NEWS_AT_ONCE = 50  # of each kind in one look: notices wait for it
+NEWS_FOR = dt.timedelta(hours=1)  # later nobody is told any more
+_NEWS = {  # what happened in a case → what the person reads
+    "contact_notice": "care.contact_told",
+    "contact_without_channel": "care.contact_none",
+    "holder_silent": "care.human_silent",
+}
 
 
 def claim(case_pk: int, staff: User, now: dt.datetime) -> CrisisCase:
@@ -137,36 +144,36 @@ def follow_ups_due(now: dt.datetime, *, early: dt.timedelta = dt.timedelta()) ->
 def tell_people(now: dt.datetime | None = None) -> int:
     """Say in the conversation what happened without the person: a contact was told, a human fell silent.
 
-    Called by every alert loop; the number of lines written.
+    Called by every alert loop each second; the number of lines written. A query for each kind of news when there is none.
     """
-    now = now or timezone.now()
+    now = now or clock.now()
     told = 0
-    news = {
-        "contact_notice": "care.contact_told",
-        "contact_without_channel": "care.contact_none",
-        "holder_silent": "care.human_silent",
-    }
-    fresh = CaseEvent.objects.filter(kind__in=news, at__gt=now - dt.timedelta(hours=1)).exclude(
-        case__state=CrisisCase.State.CLOSED
-    )
-    for event in fresh.select_related("case").order_by("pk"):
-        code = news[event.kind]
-        reached = event.case.events.filter(kind="contact_notice").exists()
-        if event.kind == "contact_without_channel" and reached:
-            continue
-        with transaction.atomic(durable=True):
-            _lock(event.case_id)
-            conversation = _conversation(event.case)
-            since = conversation.messages.filter(code=code, created_at__gte=event.at)
-            if since.exists():
-                continue
-            happened: list[NewEvent] = []
-            _line(event.case, code, happened, now)
-            if event.kind == "holder_silent":
-                happened.append(NewEvent("conversation.human", data={"in_charge": False}))
-            realtime.emit(event.case.user_id, *happened)
-            told += 1
+    for kind, code in _NEWS.items():
+        said = Message.objects.filter(
+            conversation__public_id=OuterRef("case__conversation"), code=code, created_at__gte=OuterRef("at")
+        )
+        there = Conversation.objects.filter(public_id=OuterRef("case__conversation"))
+        fresh = CaseEvent.objects.filter(Exists(there), ~Exists(said), kind=kind, at__gt=now - NEWS_FOR)
+        if kind == "contact_without_channel":
+            fresh = fresh.exclude(case__events__kind="contact_notice")
+        fresh = fresh.exclude(case__state=CrisisCase.State.CLOSED).select_related("case")
+        for event in fresh.order_by("pk")[:NEWS_AT_ONCE]:
+            told += _tell(event, code, now)
     return told
+
+
+def _tell(event: CaseEvent, code: str, now: dt.datetime) -> bool:
+    with transaction.atomic(durable=True):
+        _lock(event.case_id)
+        conversation = Conversation.objects.filter(public_id=event.case.conversation).first()
+        if conversation is None or conversation.messages.filter(code=code, created_at__gte=event.at).exists():
+            return False  # erased, or another loop was quicker
+        happened: list[NewEvent] = []
+        _line(event.case, code, happened, now)
+        if event.kind == "holder_silent":
+            happened.append(NewEvent("conversation.human", data={"in_charge": False}))
+        realtime.emit(event.case.user_id, *happened)
+    return True
 
 
 def _lock(case_pk: int) -> list[Conversation]:

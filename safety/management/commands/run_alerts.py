@@ -67,12 +67,12 @@ class Watch:
     def __init__(self, process: str, stop: threading.Event) -> None:
         self._process, self._stop = process, stop
         self._dispatcher = outbox.Dispatcher(outbox.new_owner(process))
-        self._looked = -PAUSE
+        self._looked = self._told = -PAUSE
 
     def run(self) -> None:
         pause = PAUSE
         while not self._stop.is_set():
-            if self._try(self._climb) & self._try(self._send):
+            if self._try(self._climb) & self._try(self._tell) & self._try(self._send):
                 pause = PAUSE
             else:
                 self._stop.wait(pause)
@@ -80,7 +80,7 @@ class Watch:
         self._finish()
 
     def _try(self, work: Callable[[], None]) -> bool:
-        """A fault of one half stops neither the other half nor the next second's try."""
+        """A fault of one part stops neither the others nor the next second's try."""
         try:
             work()
         except Exception as error:
@@ -94,6 +94,12 @@ class Watch:
             self._looked = time.monotonic()
             self._beat()
             escalation.sweep()
+
+    def _tell(self) -> None:
+        """What happened in cases without the person, in their conversation; once for each look."""
+        if self._told < self._looked:
+            self._told = self._looked
+            takeover.tell_people()
 
     def _send(self) -> None:
         """Send what is due; with nothing to do, rest until a provider answers or the next look is due."""
