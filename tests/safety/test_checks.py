@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from safety import checks
 from safety.engine import heads as engine_heads
@@ -63,3 +64,67 @@ def test_heads_that_cannot_be_used_are_refused(production: Any, tmp_path: Path, 
     else:
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"embeddings": {}}))
     assert ids() == ["safety.E005"]
+
+
+@pytest.fixture
+def alerts(settings: Any) -> Any:
+    """A deployment whose alerts reach somebody."""
+    settings.PRODUCTION = True
+    settings.ALERT_ON_CALL = ["oncall@example.org"]
+    settings.ALERT_SMS_URL = "https://sms.example/send"
+    settings.OUTSIDE_PING_URL = "https://watch.example/ping"
+    settings.CANARY_ADDRESS = "canary@mail.example"
+    settings.CANARY_IMAP_URL = "imaps://canary:secret@mail.example/INBOX"
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "issue", "accepted"),
+    [
+        ("ALERT_SMS_URL", "", "safety.E008", "ALERT_ACCEPT_ONE_CHANNEL"),
+        ("OUTSIDE_PING_URL", "", "safety.E009", "OUTSIDE_PING_ACCEPT_NONE"),
+        ("ALERT_ON_CALL", [], "safety.E010", None),
+        ("ALERT_LEASE", 20.0, "safety.E011", None),
+        ("CANARY_IMAP_URL", "", "safety.W002", None),
+        ("CANARY_ADDRESS", "", "safety.W002", None),
+    ],
+)
+def test_alerts_that_would_not_reach_anybody_are_named(
+    alerts: Any, name: str, value: Any, issue: str, accepted: str | None
+) -> None:
+    assert checks.alerts_reach_somebody(None) == []
+    setattr(alerts, name, value)
+    assert [found.id for found in checks.alerts_reach_somebody(None)] == [issue]
+    if accepted:
+        setattr(alerts, accepted, True)
+        assert checks.alerts_reach_somebody(None) == []
+
+
+@pytest.mark.parametrize("name", ["ALERT_EMAIL_2_URL", "ALERT_VOICE_URL", "VAPID_PRIVATE_KEY"])
+def test_any_second_way_out_will_do(alerts: Any, name: str) -> None:
+    alerts.ALERT_SMS_URL = ""
+    setattr(alerts, name, "something")
+    assert checks.alerts_reach_somebody(None) == []
+
+
+def test_in_development_only_what_is_wrong_anywhere_is_named(settings: Any) -> None:
+    settings.ALERT_ON_CALL, settings.OUTSIDE_PING_URL = [], ""
+    assert checks.alerts_reach_somebody(None) == []
+    settings.ALERT_LEASE = settings.ALERT_TIMEOUT
+    assert [found.id for found in checks.alerts_reach_somebody(None)] == ["safety.E011"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("value", "named"), [("off", True), ("on", False), ("remote_apply", False)])
+def test_a_database_that_may_forget_is_refused_in_production(settings: Any, value: str, named: bool) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL synchronous_commit = {value}")
+        cursor.execute("SHOW fsync")
+        fsync = cursor.fetchone()[0]  # servers of a test run are without
+    assert checks.what_is_committed_stays(databases=["default"]) == []
+    settings.PRODUCTION = True
+    assert checks.what_is_committed_stays(databases=None) == []
+    found = checks.what_is_committed_stays(databases=["default"])
+    assert any("synchronous_commit" in issue.msg for issue in found) is named
+    assert any("fsync" in issue.msg for issue in found) is (fsync == "off")
+    assert {issue.id for issue in found} <= {"safety.E012"}
