@@ -15,10 +15,11 @@ from tests.live import Site, _test_database_url
 
 
 class Proxy:
-    """Forwards a TCP port to a server's socket, as long as it is whole."""
+    """Forwards a TCP port to a server's unix socket or port, as long as it is whole. `delay`: seconds each way."""
 
-    def __init__(self, upstream: Path) -> None:
-        self._upstream = str(upstream)
+    def __init__(self, upstream: Path | int, delay: float = 0.0) -> None:
+        self._upstream = upstream
+        self.delay = delay
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -79,7 +80,10 @@ class Proxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._flowing.wait()
         try:
-            there, back = await asyncio.open_unix_connection(self._upstream)
+            if isinstance(self._upstream, int):
+                there, back = await asyncio.open_connection("127.0.0.1", self._upstream)
+            else:
+                there, back = await asyncio.open_unix_connection(str(self._upstream))
         except OSError:
             return writer.transport.abort()
         self._open.add(back)
@@ -89,6 +93,8 @@ class Proxy:
         try:
             while data := await reader.read(65536):
                 await self._flowing.wait()
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
         except OSError:
