@@ -16,7 +16,7 @@ from companion.personas import NotFound
 from guardians.limits import EffectivePolicy, effective_policy
 from safety import cases
 from safety.cases import Care
-from safety.sanctions import in_force
+from safety.sanctions import blocks_chat, in_force
 
 
 class SessionEnded(Exception):
@@ -36,7 +36,7 @@ class Actor:
     session_generation: int
     policy_generation: int
     policy: EffectivePolicy
-    sanction: str  # "" or the kind in force
+    sanction: str  # "" or the kind in force that closes conversations
     time_zone: str
     notice_acknowledged: bool
     care: Care  # what a crisis case means for the person's conversations
@@ -63,7 +63,7 @@ def load_actor(user_id: uuid.UUID, session_key: str, now: dt.datetime) -> Actor:
         session_generation=user.session_generation,
         policy_generation=user.policy_generation,
         policy=effective_policy(user, now),
-        sanction=sanction.kind if sanction else "",
+        sanction=sanction.kind if sanction and blocks_chat(sanction) else "",
         time_zone=user.time_zone,
         notice_acknowledged=notice_acknowledged(user.pk, session_key),
         care=cases.care_of(user.pk, now),
