@@ -17,6 +17,7 @@ from accounts import audit
 from accounts.generation import policy_changed
 from accounts.models import User
 from safety.models import CrisisCase, Sanction
+from safety.moderation import is_moderator
 
 Kind, Function = Sanction.Kind, Sanction.Function
 
@@ -143,7 +144,7 @@ def lift(staff: User, sanction_id: uuid.UUID, now: dt.datetime) -> None:
 
 
 def _may_impose(staff: User, user: User, kind: Sanction.Kind) -> None:
-    if not (staff.is_active and staff.is_staff and staff.role in (User.Role.MODERATOR, User.Role.OPERATOR)):
+    if not is_moderator(staff):
         raise NotAllowed("not_staff")
     if staff.pk == user.pk:
         raise NotAllowed("oneself")

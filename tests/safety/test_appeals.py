@@ -1,11 +1,13 @@
 """Appeals: another person decides, and what they decide takes effect with the decision or not at all."""
 
 import datetime as dt
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -179,6 +181,25 @@ def test_the_first_decider_the_subject_and_a_replay_are_refused(
     answer(supervisor, row)
     with pytest.raises(NotPossible, match="gone"):
         answer(second_reviewer(), row)
+
+
+def test_of_two_who_decide_at_once_one_does(adult: User, moderator: User, supervisor: User) -> None:
+    measure, row = against_measure(adult, moderator)
+    meet = threading.Barrier(2)
+
+    def try_it(staff: User) -> str:
+        meet.wait()
+        try:
+            return answer(staff, row).decision
+        except NotPossible as refused:
+            return refused.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = sorted(pool.map(try_it, (supervisor, second_reviewer())))
+    assert outcomes == ["gone", "upheld"]
+    assert AuditEntry.objects.filter(action="sanction.lifted", target=f"sanction:{measure.pk}").count() == 1
 
 
 def test_nobody_of_the_team_decides_their_own_appeal(moderator: User, supervisor: User) -> None:
