@@ -84,7 +84,7 @@ def test_a_frozen_dispatcher_that_wakes_up_late_changes_nothing(
     mail_host.go_on.set()
     while frozen.busy:
         frozen.wait(1)
-        frozen.step(thawed, claim=False)
+        frozen.step(thawed + SECOND, claim=False)
     assert Delivery.objects.values().get(channel="email") == after
     assert len(mail_host.ids) == 2 and len(set(mail_host.ids)) == 1
     assert [attempt.attempt_no for attempt in DeliveryAttempt.objects.order_by("pk")] == [1, 2]
