@@ -233,7 +233,7 @@ async def test_somebody_at_risk_sees_the_help_card_whatever_refuses_the_message(
     assert not await Message.objects.filter(author="user").aexists()
     assert await CaseSignal.objects.acount() == 3
     case = await CrisisCase.objects.aget()
-    assert (case.level, case.ai_muted) == (3, True)
+    assert (case.level, case.ai_muted) == (4, True)
     outcome = await offload.run(by_rules, actor, desk.conversation, "在吗", None)
     assert outcome.refusal is None
 
