@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from accounts import audit, realtime
+from accounts.generation import policy_changed
 from accounts.models import User
 from accounts.realtime import NewEvent
 from companion import turns
@@ -172,6 +173,7 @@ def _tell(event: CaseEvent, code: str, now: dt.datetime) -> bool:
         _line(event.case, code, happened, now)
         if event.kind == "holder_silent":
             happened.append(NewEvent("conversation.human", data={"in_charge": False}))
+            policy_changed(event.case.user_id)  # open sockets still believe in the human
         realtime.emit(event.case.user_id, *happened)
     return True
 

@@ -140,12 +140,15 @@ def test_the_person_is_told_that_a_contact_was_told_and_that_a_human_fell_silent
 ) -> None:
     now = timezone.now()
     takeover.claim(room.case.pk, moderator, now)
+    before = room.actor
+    assert before.care.human
     later = now + dt.timedelta(minutes=16)
     escalation.sweep(later)
     assert takeover.tell_people(later) == 2
     assert set(room.lines()[-2:]) == {"care.contact_told", "care.human_silent"}
     assert takeover.tell_people(later) == 0
-    assert not room.actor.care.human and room.actor.care.muted
+    since = access.refresh(before, timezone.now()).care
+    assert not since.human and since.muted
 
 
 def test_the_person_is_told_that_nobody_near_could_be_reached(room: Room) -> None:
