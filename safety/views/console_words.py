@@ -46,7 +46,7 @@ CLOCKS: Final[dict[str, Promise]] = {
     "claim": _("Take over"),
     "reply": _("Next reply"),
     "contact": _("Contact told"),
-    "close": _("Close"),
+    "close": _("Closing"),
 }
 DELIVERIES: Final[dict[str, Promise]] = {
     "pending": _("waiting"),

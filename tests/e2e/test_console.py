@@ -59,7 +59,7 @@ def test_a_new_case_comes_by_itself_and_rings_until_it_was_seen(
     rings = int(page.locator("body").get_attribute("data-rings") or 0)
     second = in_danger(outsider, 4)
     row = page.locator(f"[data-case='{second.pk}']")
-    expect(row).to_be_visible(timeout=4000)  # while somebody calls, the page asks every 1.5 s; else every 5
+    expect(row).to_be_visible(timeout=4000)  # while somebody calls, the page asks every 1.5 s, else every 3
     assert page.locator(".queue .case").first.get_attribute("data-case") == str(second.pk)
     assert int(page.locator("body").get_attribute("data-rings") or 0) > rings
     expect(page.locator("[data-announce]")).to_contain_text(second.number)
@@ -70,6 +70,10 @@ def test_a_new_case_comes_by_itself_and_rings_until_it_was_seen(
     cases.acknowledge(second.pk, moderator, second.opened_at)
     expect(page.locator("body[data-alarm=quiet]")).to_be_attached()
     second.refresh_from_db()
+    page.context.set_offline(True)
+    expect(page.get_by_role("alert")).to_contain_text("Live link off")
+    page.context.set_offline(False)
+    expect(page.locator("body[data-link=on]")).to_be_attached()
     assert second.first_notice_at is not None and Presence.objects.filter(user=moderator).exists()
 
 

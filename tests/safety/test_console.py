@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
@@ -56,9 +57,12 @@ def in_danger(
         )
 
 
+def actor_of(user: User) -> access.Actor:
+    return access.load_actor(user.pk, sign_in(user), timezone.now())
+
+
 def talk(user: User) -> Conversation:
-    actor = access.load_actor(user.pk, sign_in(user), timezone.now())
-    return turns.open_conversation(actor, "botanist")
+    return turns.open_conversation(actor_of(user), "botanist")
 
 
 def address(case: CrisisCase, what: str = "") -> str:
@@ -210,6 +214,27 @@ def test_a_case_calls_until_somebody_has_seen_or_taken_it(desk: Client, case: Cr
     assert 'data-ring=""' in desk.get(LIVE).content.decode()
 
 
+def test_test_cases_of_the_watch_are_nobodys_work(desk: Client, case: CrisisCase) -> None:
+    CrisisCase.objects.update(is_canary=True)
+    assert case.number not in words_of(desk.get(QUEUE))
+    assert desk.get(address(case)).status_code == 404
+
+
+def test_the_queue_asks_as_often_for_twenty_cases_as_for_two(
+    moderator: User, adult: User, outsider: User, django_assert_num_queries: Any
+) -> None:
+    client = log_in(moderator)
+    for person in (adult, outsider):
+        cases.claim(in_danger(person, 2).pk, moderator, clock.now())
+    with CaptureQueriesContext(connection) as few:
+        client.get(LIVE)
+    for number in range(18):
+        cases.claim(in_danger(make_user(f"person{number}", 30), 2).pk, moderator, clock.now())
+    with django_assert_num_queries(len(few)):
+        assert client.get(LIVE).content.decode().count("data-case=") == 20
+    assert len(few) < 20
+
+
 def test_the_last_rung_says_that_nobody_came(desk: Client, case: CrisisCase) -> None:
     assert "UNATTENDED" not in words_of(desk.get(QUEUE))
     CrisisCase.objects.update(rung=6, state=State.ESCALATING)
@@ -265,6 +290,19 @@ def test_opening_is_noted_and_shows_the_conversation_for_a_while(
     StaffSession.objects.update(expires_at=clock.now())
     assert SECRET not in desk.get(address(case)).content.decode()
     assert desk.get(address(case, "window")).status_code == 410
+
+
+def test_another_conversation_of_the_person_is_opened_anew(
+    desk: Client, case: CrisisCase, adult: User
+) -> None:
+    """What is written goes to the newest one, so nobody writes while looking at another."""
+    desk.post(address(case, "claim"))
+    assert "reply-text" in desk.get(address(case)).content.decode()
+    in_danger(adult, conversation=turns.open_conversation(actor_of(adult), "lighthouse").public_id)
+    page = desk.get(address(case)).content.decode()
+    assert SECRET not in page and "reply-text" not in page
+    assert desk.get(address(case, "window")).status_code == 410
+    assert "reply-text" in desk.post(address(case, "open"), follow=True).content.decode()
 
 
 def test_take_over_talk_hand_back_and_close(desk: Client, case: CrisisCase, moderator: User) -> None:

@@ -86,11 +86,16 @@ export function alarm(body) {
     const calling = severe();
     mute.hidden = !calling.length || muted();
     body.dataset.alarm = calling.length ? (muted() ? "muted" : "ringing") : "quiet";
+    flash = !flash;
     if (!calling.length) {
-      document.title = title;
+      const off = body.dataset.link === "off"; // nobody would hear of the next case
+      document.title = off && flash ? `! ${title}` : title;
+      if (off && now - called > SAY_AGAIN) {
+        called = now;
+        tone(2);
+      }
       return;
     }
-    flash = !flash;
     document.title = flash ? `▲ ${calling.length} ${body.dataset.sayWaiting}` : title;
     if (now - said > SAY_AGAIN) say();
     if (muted() || now - called < REPEAT) return;

@@ -15,6 +15,27 @@ export function replaceWith(part, html) {
   (same ?? within?.querySelector("[data-open]"))?.focus({ preventScroll: true });
 }
 
+/**
+ * The lines of a conversation: what stands there stays, so that a screen reader reads only what is new.
+ * @param {Element} part @param {string} html
+ */
+export function mergeLines(part, html) {
+  const fresh = document.createElement("template");
+  fresh.innerHTML = html;
+  const list = part.querySelector("[data-lines]");
+  const lines = [...fresh.content.querySelectorAll("[data-lines] > li")];
+  const same = [...(list?.children ?? [])].every((line, place) => line.id && line.id === lines[place]?.id);
+  if (!list || !same) {
+    part.innerHTML = html;
+    return;
+  }
+  lines.forEach((line, place) => {
+    const there = list.children[place];
+    if (!there) list.append(line);
+    else if (there.outerHTML !== line.outerHTML) there.replaceWith(line);
+  });
+}
+
 /** @param {Element} element */
 const name = (element) =>
   `${element.tagName} ${element.getAttribute("formaction") ?? element.getAttribute("href")} ${element.getAttribute("value")}`;

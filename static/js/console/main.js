@@ -2,7 +2,7 @@
 import { alarm } from "./alarm.js";
 import { keepClocks, serverTime } from "./clocks.js";
 import { keys } from "./keys.js";
-import { replaceWith } from "./keep.js";
+import { mergeLines, replaceWith } from "./keep.js";
 import { beat } from "./presence.js";
 import { poller } from "./poll.js";
 import { reply } from "./reply.js";
@@ -64,7 +64,7 @@ if (lines && dataset.windowUrl) {
     pace: () => Number(dataset.fast),
     show(html) {
       const follow = atEnd();
-      lines.innerHTML = html;
+      mergeLines(lines, html);
       if (follow) lines.scrollTop = lines.scrollHeight;
     },
     over: changed,

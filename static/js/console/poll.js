@@ -13,7 +13,7 @@ function report(url, since) {
   off.hidden = !failing.size;
   if (!failing.size) return;
   const time = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "medium" }).format(first);
-  off.textContent = document.body.dataset.sayOff.replace("%s", time);
+  off.textContent = document.body.dataset.sayOff.replace("{time}", time);
 }
 
 /**
