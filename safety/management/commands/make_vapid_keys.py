@@ -17,4 +17,6 @@ class Command(BaseCommand):
         number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
         private = base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
         self.stdout.write(f"VAPID_PRIVATE_KEY={private}")
-        self.stderr.write(f"Browsers will be given {public_key(private)}; a new key ends their subscriptions.")
+        self.stderr.write(
+            f"Browsers will be given {public_key(private)}; a new key ends their subscriptions."
+        )
