@@ -21,6 +21,8 @@ from safety.resources import help_lines
 
 log = logging.getLogger(__name__)
 
+ELSEWHERE = frozenset({"alert.raised"})  # events for the console, not for a chat
+
 
 class MessageFrame(TypedDict):
     """A message as the page shows it; `html` is safe and in the reader's language."""
@@ -244,7 +246,9 @@ def _frame(
     user_id: uuid.UUID,
     language: str,
 ) -> dict[str, Any] | None:
-    """One event as a frame; None when the message it names is no longer there."""
+    """One event as a frame; None when the message it names is no longer there, and for what other pages are told."""
+    if kind in ELSEWHERE:
+        return None
     frame: dict[str, Any] = {"kind": kind, "event": seq, **data}
     if kind in ("message.created", "reply.started", "reply.finished"):
         message = messages.get(message_id) if message_id else None
