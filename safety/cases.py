@@ -113,7 +113,6 @@ def raise_signal(
     # Seen before it got graver, or handed back before it began again, is not seen.
     if case.state == State.ACKNOWLEDGED and (level > was_level or case.handed_back_at):
         escalation.restart(case, now)
-        case.handed_back_at = None
     elif case.state in escalation.UNATTENDED and (opened or level > was_level):
         escalation.start(case, now)
     if category == Category.ABUSE and not case.safeguarding:
@@ -213,7 +212,7 @@ def acknowledge(pk: int, staff: User, now: dt.datetime) -> CrisisCase:
     case.state = State.ACKNOWLEDGED
     case.acknowledged_by, case.acknowledged_until = staff, now + ladder.ACKNOWLEDGED_FOR
     case.first_seen_at = case.first_seen_at or now
-    case.climb_due_at = None
+    case.climb_due_at = case.handed_back_at = None
     _done(case, "acknowledged", staff, now)
     return case
 
@@ -375,7 +374,7 @@ def _hold(case: CrisisCase, staff: User, now: dt.datetime) -> None:
     case.acknowledged_by, case.acknowledged_until = staff, None
     case.first_seen_at = case.first_seen_at or now
     case.first_held_at = case.first_held_at or now
-    case.climb_due_at = None
+    case.climb_due_at = case.handed_back_at = None
 
 
 def _only_holder(case: CrisisCase, staff: User) -> None:

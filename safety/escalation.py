@@ -111,7 +111,7 @@ def start(case: CrisisCase, now: dt.datetime) -> None:
 def restart(case: CrisisCase, now: dt.datetime) -> None:
     """From the first rung again: whoever had the case does not act."""
     case.state = State.ESCALATING if case.rung else State.OPEN
-    case.acknowledged_until = None
+    case.acknowledged_until = case.handed_back_at = None
     case.ladder_at, case.climb_due_at = now, now
     case.rung, case.round = 0, case.round + 1
 

@@ -79,5 +79,5 @@ def _allowed(name: str, wished: object, slowest: int) -> bool:
 
 def _quicker(level: int, name: str, seconds: int) -> dt.timedelta:
     times = settings.ALERT_LADDER.get(str(level))
-    wished = times.get(name) if isinstance(times, dict) else None
+    wished = times.get(name, seconds) if isinstance(times, dict) else seconds
     return dt.timedelta(seconds=wished if _allowed(name, wished, seconds) else seconds)

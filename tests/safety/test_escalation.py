@@ -136,6 +136,18 @@ def test_a_moderator_who_falls_silent_loses_the_case(adult: User, moderator: Use
     assert (case.state, case.holder_id, case.ai_muted) == (State.ESCALATING, None, True)
 
 
+def test_a_new_sign_after_handing_back_begins_anew_but_not_once_somebody_has_seen_it_again(
+    adult: User, moderator: User
+) -> None:
+    case = signal(adult, start := clock.now())
+    for act in (cases.claim, cases.hand_back, cases.acknowledge):
+        act(case.pk, moderator, start)
+    assert signal(adult, start).state == State.ACKNOWLEDGED
+    for act in (cases.claim, cases.hand_back):
+        act(case.pk, moderator, start)
+    assert signal(adult, start).state == State.ESCALATING
+
+
 # N10
 
 
