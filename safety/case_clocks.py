@@ -49,7 +49,8 @@ def clocks(
     last = dict(sorted(events, key=lambda event: event[1]))
     graver = last.get("raised", case.opened_at)
     return (
-        _stopped("notice", case.first_notice_at, case.opened_at + _NOTICE, now),
+        # Who acts without having been shown anything knows of it too.
+        _stopped("notice", case.first_notice_at or case.first_seen_at, case.opened_at + _NOTICE, now),
         _claim(case, graver, now),
         _reply(case, waiting_since, now),
         _contact(case, last, now),

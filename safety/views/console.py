@@ -109,6 +109,7 @@ def render_case(
         "language": language,
         "canned": canned.replies(language, category=case.category, age=context["row"].band or "adult"),
         "phases": words.PHASES,
+        "blank_words": words.BLANKS,
         "fill_ins": _fill_ins(language),
         "draft": draft or _chosen(request, language),
         "findings": findings,

@@ -120,6 +120,10 @@ FINDINGS: Final[dict[str, Promise]] = {
     "exclamation": _("Exclamation marks and emoji can feel like shouting or lightness."),
     "diagnosis": _("It names an illness. Describe what you hear instead."),
 }
+BLANKS: Final[dict[str, Promise]] = {
+    "line": _("Help line: name and number"),
+    "emergency": _("Emergency number"),
+}
 PHASES: Final[dict[str, Promise]] = {
     "opening": _("To begin"),
     "ask": _("Asking directly"),

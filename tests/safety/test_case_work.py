@@ -52,6 +52,7 @@ def test_every_clock_runs_to_its_breach() -> None:
 def test_a_clock_that_was_stopped_says_whether_in_time() -> None:
     assert clocks(unsaved(first_notice_at=after(2)), after(9))["notice"].status == "met"
     assert clocks(unsaved(first_notice_at=after(6)), after(9))["notice"].status == "late"
+    assert clocks(unsaved(first_seen_at=after(6)), after(9))["notice"].at == after(6)
 
 
 def test_a_case_that_got_graver_is_counted_from_then() -> None:

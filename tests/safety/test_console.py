@@ -341,6 +341,7 @@ def test_words_that_safe_messaging_advises_against_are_shown_before_they_are_sen
 ) -> None:
     desk.post(address(case, "claim"))
     said = Message.objects.filter(author=Message.Author.STAFF)
+    User.objects.filter(pk=case.user_id).update(language="zh-hans")
     hasty = {"text": "I promise that everything will be fine!", "id": str(uuid.uuid4())}
     answer = desk.post(address(case, "say"), hasty, headers={"X-Requested-With": "fetch"})
     assert answer.status_code == 409 and len(answer.json()["findings"]) == 2

@@ -18,7 +18,8 @@ function read(part) {
   serverTime(Number(board.dataset.now));
   const ringing = board.dataset.ring.split(" ").filter(Boolean).map((pair) => pair.split(":").map(Number));
   bell.show(ringing.map(([id, level]) => ({ id, level })));
-  beat.shows([...part.querySelectorAll("[data-case]")].map((row) => row.dataset.case), ringing.map(([id]) => id));
+  const shown = [...part.querySelectorAll("[data-case]")].map((row) => row.dataset.case);
+  beat.shows(dataset.pageCase ? [dataset.pageCase] : shown, ringing.map(([id]) => id));
 }
 
 const live = document.querySelector("[data-live-part]");

@@ -24,13 +24,15 @@ export function reply(form, body, arrived) {
   function showBlanks() {
     const left = [...new Set(field.value.match(/\{[a-z_]+\}/g) ?? [])];
     blanks.hidden = !left.length;
-    for (const one of [...blanks.querySelectorAll("input")]) if (!left.includes(one.placeholder)) one.remove();
+    for (const one of [...blanks.querySelectorAll("input")]) if (!left.includes(one.dataset.blank)) one.remove();
     for (const blank of left) {
-      if (blanks.querySelector(`input[placeholder="${blank}"]`)) continue;
+      if (blanks.querySelector(`input[data-blank="${blank}"]`)) continue;
       const input = document.createElement("input");
-      input.placeholder = blank;
-      input.setAttribute("aria-label", blank);
-      input.setAttribute("list", `fill-${blank.slice(1, -1)}`);
+      const list = document.querySelector(`#fill-${blank.slice(1, -1)}`);
+      input.dataset.blank = blank;
+      input.placeholder = list?.dataset.name ?? blank;
+      input.setAttribute("aria-label", input.placeholder);
+      if (list) input.setAttribute("list", list.id);
       input.addEventListener("change", () => {
         if (!input.value.trim()) return;
         field.value = field.value.replaceAll(blank, input.value.trim());
