@@ -65,7 +65,7 @@ class ProposeForm(_PersonForm):
     note = forms.CharField(
         label=_("Why"),
         max_length=authorities.MAX_NOTE,
-        widget=forms.Textarea(attrs={"rows": 5, "cols": 60}),
+        widget=forms.Textarea(attrs={"rows": 5, "class": "vLargeTextField"}),
     )
 
 
@@ -183,7 +183,7 @@ class SanctionAdmin(_ActsAdmin):
                     request, gettext("The measure is in force. The person reads why and can object.")
                 )
                 return self._back()
-        return self._page(request, self.begin_label, form=form)
+        return self._page(request, self.begin_label, form=form, begins=True)
 
     def act(self, request: HttpRequest, pk: str) -> HttpResponse:
         staff = self._allowed(request)
@@ -260,7 +260,7 @@ class AuthorityReportAdmin(_ActsAdmin):
             else:
                 messages.success(request, gettext("Prepared. A second operator approves it within a day."))
                 return self._back()
-        return self._page(request, self.begin_label, form=form)
+        return self._page(request, self.begin_label, form=form, begins=True)
 
     def act(self, request: HttpRequest, pk: str) -> HttpResponse:
         staff = self._allowed(request)

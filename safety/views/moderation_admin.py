@@ -170,7 +170,7 @@ class ComplaintDecisionForm(forms.Form):
         label=_("Answer"),
         help_text=_("Whoever has the number reads it. Do not repeat what was told in confidence."),
         max_length=complaints.MAX_TEXT,
-        widget=forms.Textarea(attrs={"rows": 8, "cols": 60}),
+        widget=forms.Textarea(attrs={"rows": 8, "class": "vLargeTextField"}),
     )
 
 
@@ -236,7 +236,7 @@ class AppealDecisionForm(forms.Form):
     answer = forms.CharField(
         label=_("Answer to the person"),
         max_length=appeals.MAX_TEXT,
-        widget=forms.Textarea(attrs={"rows": 5, "cols": 60}),
+        widget=forms.Textarea(attrs={"rows": 5, "class": "vLargeTextField"}),
     )
     birth_date = forms.DateField(
         label=_("Birth date that holds instead, if granted"),
