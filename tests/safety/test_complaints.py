@@ -22,6 +22,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Category, Decision = Complaint.Category, Complaint.Decision
 
 
+def visitor(**extra: Any) -> Client:
+    """Somebody without an account, who reads English."""
+    return Client(headers={"accept-language": "en"}, **extra)
+
+
 def complain(person: User | None = None, category: Complaint.Category = Category.OTHER) -> Complaint:
     return complaints.file(
         category=category, text="what happened", email="", person=person, now=timezone.now()
@@ -36,7 +41,7 @@ def decided(staff: User, row: Complaint, at: dt.datetime | None = None) -> Compl
 
 
 def test_somebody_without_an_account_complains_and_looks_where_it_stands(moderator: User) -> None:
-    client = Client()
+    client = visitor()
     data = {"category": "content", "text": "what happened", "email": "me@example.org"}
     page = client.post(reverse("complaint_new"), data, follow=True)
     row = Complaint.objects.get()
@@ -48,7 +53,7 @@ def test_somebody_without_an_account_complains_and_looks_where_it_stands(moderat
     assert "happened" not in str(AuditEntry.objects.values())
     decided(moderator, row)
     typed = row.number.lower().replace("-", " ")
-    found = Client().get(reverse("complaint_find"), {"number": typed}, follow=True).content.decode()
+    found = visitor().get(reverse("complaint_find"), {"number": typed}, follow=True).content.decode()
     assert "the answer" in found and str(Decision.UPHELD.label) in found
     assert "the answer" not in Complaint.objects.get().answer
 
@@ -56,12 +61,12 @@ def test_somebody_without_an_account_complains_and_looks_where_it_stands(moderat
 def test_a_number_that_is_none_tells_nothing_and_numbers_do_not_repeat() -> None:
     row = complain()
     for wrong in ("K-2222-2222-2222", row.number[:-1], row.number + "2", "x", f"R{row.number[1:]}"):
-        assert Client().get(reverse("complaint", args=[wrong])).status_code == 404
+        assert visitor().get(reverse("complaint", args=[wrong])).status_code == 404
     assert len({moderation.number("K") for _ in range(2000)}) == 2000
 
 
 def test_guessing_and_filling_the_queue_are_bounded_and_help_is_not() -> None:
-    client = Client()
+    client = visitor()
     looks = [client.get(reverse("complaint", args=["K-2222-2222-2222"])).status_code for _ in range(40)]
     assert looks[:30] == [404] * 30 and 429 in looks[30:]
     data = {"category": "other", "text": "what happened"}
@@ -70,17 +75,17 @@ def test_guessing_and_filling_the_queue_are_bounded_and_help_is_not() -> None:
     assert "what happened" in answers[-1].content.decode()  # nothing written is lost
     for page in ("help", "complaints", "complaint_new", "home"):
         assert client.get(reverse(page)).status_code == 200
-    other = Client(REMOTE_ADDR="192.0.2.7")
+    other = visitor(REMOTE_ADDR="192.0.2.7")
     assert other.post(reverse("complaint_new"), data).status_code == 302
 
 
 @pytest.mark.parametrize("name", ["home", "help", "gallery", "terms", "complaints"])
 def test_every_page_leads_to_complaints(name: str) -> None:
-    assert f'href="{reverse("complaints")}"' in Client().get(reverse(name)).content.decode()
+    assert f'href="{reverse("complaints")}"' in visitor().get(reverse(name)).content.decode()
 
 
 def test_wrong_verbs_and_empty_forms_change_nothing() -> None:
-    client = Client()
+    client = visitor()
     assert client.put(reverse("complaint_new")).status_code == 405
     assert client.post(reverse("complaints")).status_code == 405
     assert client.post(reverse("complaint_new"), {"category": "nonsense", "text": ""}).status_code == 200
@@ -107,7 +112,7 @@ def test_a_minor_who_is_signed_in_waits_in_the_minors_lane(minor: User) -> None:
 def test_an_operator_may_only_be_quicker_and_the_page_says_what_holds(settings: Any) -> None:
     settings.COMPLAINT_DEADLINES = {"ordinary": 48, "safety": 500, "minors": 0}
     assert [moderation.hours(kind) for kind in ("ordinary", "safety", "minors")] == [48, 24, 24]
-    page = Client().get(reverse("complaints")).content.decode()
+    page = visitor().get(reverse("complaints")).content.decode()
     assert "within 48 hours" in page and "within 500" not in page
 
 
@@ -116,10 +121,10 @@ def test_a_median_is_shown_from_five_answers_on_and_is_the_one_of_the_rows(moder
     for number, hours in enumerate((1, 2, 5, 30, 90), start=1):
         row = complain()
         Complaint.objects.filter(pk=row.pk).update(created_at=now - dt.timedelta(hours=hours))
-        assert "half of them" not in Client().get(reverse("complaints")).content.decode(), number
+        assert "half of them" not in visitor().get(reverse("complaints")).content.decode(), number
         decided(moderator, row, now)
     assert complaints.medians(timezone.now()) == {"ordinary": 5.0}
-    assert "half of them within 5.0 hours" in Client().get(reverse("complaints")).content.decode()
+    assert "half of them within 5.0 hours" in visitor().get(reverse("complaints")).content.decode()
     assert complaints.medians(now + dt.timedelta(days=91)) == {}
 
 
@@ -135,7 +140,7 @@ def test_a_late_ticket_comes_before_the_people_on_call_once_and_stays_until_it_i
     alert = OperationsAlert.objects.get()
     assert (alert.code, alert.subject, alert.resolved_at) == ("complaint.overdue", row.number, None)
     assert Delivery.objects.filter(alert=alert).count() == 1
-    assert "The answer is late" not in Client().get(reverse("complaint", args=[row.number])).content.decode()
+    assert "The answer is late" not in visitor().get(reverse("complaint", args=[row.number])).content.decode()
     decided(moderator, row)
     alert.refresh_from_db()
     assert alert.resolved_at is not None
@@ -145,7 +150,7 @@ def test_the_periodic_task_escalates(moderator: User) -> None:
     row = complain()
     Complaint.objects.filter(pk=row.pk).update(due_at=timezone.now() - dt.timedelta(hours=1))
     assert escalate_overdue() == 1
-    assert "The answer is late" in Client().get(reverse("complaint", args=[row.number])).content.decode()
+    assert "The answer is late" in visitor().get(reverse("complaint", args=[row.number])).content.decode()
 
 
 # --- the answer ---------------------------------------------------------------------------------------------------
@@ -178,7 +183,7 @@ def test_a_moderator_answers_in_the_admin_and_the_mail_says_only_where(
     moderator: User, mailoutbox: list[Any]
 ) -> None:
     data = {"category": "content", "text": "what happened", "email": "me@example.org"}
-    Client().post(reverse("complaint_new"), data)
+    visitor().post(reverse("complaint_new"), data)
     row, staff = Complaint.objects.get(), client_of(moderator)
     listed = staff.get(reverse("admin:safety_complaint_changelist")).content.decode()
     assert row.number in listed and "what happened" not in listed
