@@ -104,6 +104,8 @@ class Delivery(models.Model):
             # Serve the claim: what is due, and what a dead dispatcher left behind.
             models.Index(fields=["-level", "next_at"], name="delivery_due", condition=Q(state="pending")),
             models.Index(fields=["lease_until"], name="delivery_leased", condition=Q(state="leased")),
+            # Serves the receipts of providers.
+            models.Index(fields=["provider_id"], name="delivery_receipt", condition=~Q(provider_id="")),
         ]
 
 
