@@ -10,7 +10,9 @@ from safety import replies
 
 STEPS: Final = ("care.safe_question", *(f"care.still_here.{number}" for number in range(1, 6)))
 _YES: Final = frozenset({"安全", "我安全", "是", "是的", "嗯", "yes", "i am safe", "i'm safe", "safe"})
-_NO: Final = frozenset({"不安全", "我不安全", "不", "不是", "没有", "no", "not safe", "i am not safe", "i'm not safe"})
+_NO: Final = frozenset(
+    {"不安全", "我不安全", "不", "不是", "没有", "no", "not safe", "i am not safe", "i'm not safe"}
+)
 
 
 @dataclass(frozen=True)
