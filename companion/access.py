@@ -114,7 +114,7 @@ def access_conversation(user_id: uuid.UUID, public_id: uuid.UUID) -> Conversatio
 def account_gate(actor: Actor) -> Refusal | None:
     """May this account talk at all? Sanction, then age, agreement, guardian, consent or contact."""
     if actor.sanction:
-        return Refusal("sanction", "settings")
+        return Refusal("sanction", "measures")
     if actor.policy.missing:
         return Refusal(actor.policy.missing, "care")
     return None

@@ -9,7 +9,7 @@ from safety.replies import sentence
 _REFUSALS: dict[str, tuple[Promise, Promise | str]] = {
     "sanction": (
         _("Conversations are paused for your account. You can read why and object."),
-        _("Your account"),
+        _("Read why, and object"),
     ),
     "birth_date": (_("Please tell us your birth date first."), _("Complete your account")),
     "agreement": (_("Please read and accept the agreement first."), _("Complete your account")),
