@@ -14,7 +14,6 @@ export function alarm(body) {
   let called = -Infinity;
   let said = -Infinity;
   let quietUntil = -Infinity;
-  let flash = false;
   const title = document.title;
   const tools = document.querySelector("[data-sound]");
   const on = document.querySelector("[data-sound-on]");
@@ -86,7 +85,7 @@ export function alarm(body) {
     const calling = severe();
     mute.hidden = !calling.length || muted();
     body.dataset.alarm = calling.length ? (muted() ? "muted" : "ringing") : "quiet";
-    flash = !flash;
+    const flash = Math.floor(now / 1000) % 2 === 0;
     if (!calling.length) {
       const off = body.dataset.link === "off"; // nobody would hear of the next case
       document.title = off && flash ? `! ${title}` : title;

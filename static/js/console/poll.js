@@ -30,6 +30,7 @@ export function poller({ url, pace, show, over }) {
   async function ask() {
     busy = true;
     again = false;
+    const began = performance.now();
     try {
       const headers = tag ? { "If-None-Match": tag } : {};
       const signal = AbortSignal.timeout(LIMIT);
@@ -51,7 +52,7 @@ export function poller({ url, pace, show, over }) {
       report(url, Date.now());
     } finally {
       busy = false;
-      next = performance.now() + (again ? 0 : pace());
+      next = again ? 0 : began + pace();
     }
   }
 
