@@ -18,7 +18,7 @@ from accounts.realtime import NewEvent
 from companion import turns
 from companion.models import Conversation, Message
 from companion.replies import stop_streaming
-from safety import cases, clock
+from safety import case_work, cases, clock
 from safety.cases import CaseError
 from safety.escalation import record
 from safety.models import CaseEvent, CaseNote, CrisisCase
@@ -79,6 +79,18 @@ def say(case_pk: int, staff: User, text: str, client_id: uuid.UUID | None, now: 
         event = NewEvent("message.created", conversation.public_id, message.public_id)
         realtime.emit(case.user_id, event)
     return message
+
+
+def transfer(case_pk: int, staff: User, to: User, now: dt.datetime) -> CrisisCase:
+    """A colleague goes on; the person reads the new name."""
+    with transaction.atomic(durable=True):
+        _lock(case_pk)
+        case = case_work.transfer(case_pk, staff, to, now)
+        happened: list[NewEvent] = []
+        _line(case, "care.human_joined", happened, now)
+        happened.append(NewEvent("conversation.human", data={"in_charge": True, "staff": str(to.pk)}))
+        realtime.emit(case.user_id, *happened)
+    return case
 
 
 def hand_back(case_pk: int, staff: User, note: str, now: dt.datetime) -> CrisisCase:

@@ -41,5 +41,6 @@ urlpatterns = [
     path("admin/crisis/", include("safety.views.console_urls")),
     path("admin/", admin.site.urls),
 ]
-if any("WEBHOOK" in name for name in settings.ANYMAIL):  # receipts of the mail provider, signed with that secret
+# Receipts of the mail provider, signed with that secret.
+if any("WEBHOOK" in name for name in settings.ANYMAIL):
     urlpatterns.append(path("anymail/", include("anymail.urls")))

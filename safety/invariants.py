@@ -44,7 +44,8 @@ INVARIANTS: Final[Mapping[str, str]] = {
     # (vi) Case and assessment are written in the transaction of the message: 0, always.
     "assessment.without_case": f"""
         SELECT a.id FROM (SELECT * FROM safety_assessment ORDER BY id DESC LIMIT {_WINDOW}) a
-        LEFT JOIN safety_casesignal s ON s.message = a.message WHERE a.level >= 3 AND a.created_at > %(now)s - interval '1 day' AND s.id IS NULL""",
+        LEFT JOIN safety_casesignal s ON s.message = a.message
+        WHERE a.level >= 3 AND a.created_at > %(now)s - interval '1 day' AND s.id IS NULL""",
     # (vii) One may die or be restarted and nobody notices.
     "dispatchers.too_few": """
         SELECT 'alive-' || count(*) FROM safety_heartbeat

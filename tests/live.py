@@ -62,10 +62,8 @@ class Site:
             "SOCKET_IDLE_CHECK_SECONDS": "1",
             "LLM_FIRST_TOKEN_TIMEOUT": "1.5",
             "LLM_IDLE_TIMEOUT": "1.5",
-            # Without a word about it the real server.
-            "EMBEDDINGS_BASE_URL": environment["EMBEDDINGS_BASE_URL"]
-            if "EMBEDDINGS_BASE_URL" in environment
-            else embeddings.server.url,
+            # The real server is only started for who needs it.
+            "EMBEDDINGS_BASE_URL": "" if "EMBEDDINGS_BASE_URL" in environment else embeddings.server.url,
             "EMBEDDINGS_DEADLINE": "10",  # other work of the machine must not decide what a test finds
             **environment,
         }

@@ -65,7 +65,7 @@ def _transfer(request: HttpRequest, staff: User, case: CrisisCase) -> None:
         colleague = User.objects.get(pk=uuid.UUID(request.POST.get("to", "")))
     except (ValueError, User.DoesNotExist):
         raise CaseError("away") from None
-    case_work.transfer(case.pk, staff, colleague, clock.now())
+    takeover.transfer(case.pk, staff, colleague, clock.now())
 
 
 def _hand_back(request: HttpRequest, staff: User, case: CrisisCase) -> None:

@@ -7,13 +7,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.care import ContactDetails
-from accounts.models import User
+from accounts.models import Event, User
 from companion import access, takeover, turns
 from companion.access import Actor
 from companion.models import Conversation, Message
 from guardians import contacts
 from guardians.models import EmergencyContact
-from safety import escalation, recipients
+from safety import case_work, escalation, recipients
 from safety.cases import CaseError
 from safety.models import CaseNote, CrisisCase
 from tests.companion.conftest import say
@@ -119,6 +119,20 @@ def test_handing_back_and_closing_want_a_note_and_free_every_conversation(
     )
     assert room.lines()[-2:] == ["care.human_left", "care.follow_up_offer"]
     assert room.actor.care.gentle and not room.actor.care.muted
+
+
+def test_a_colleague_goes_on_and_the_person_reads_the_new_name(
+    room: Room, moderator: User, supervisor: User
+) -> None:
+    now = timezone.now()
+    takeover.claim(room.case.pk, moderator, now)
+    with pytest.raises(CaseError, match="away"):
+        takeover.transfer(room.case.pk, moderator, supervisor, now)
+    case_work.present(supervisor, now)
+    takeover.transfer(room.case.pk, moderator, supervisor, now)
+    event = Event.objects.filter(user=room.user, kind="conversation.human").latest("seq")
+    assert event.data == {"in_charge": True, "staff": str(supervisor.pk)}
+    assert room.case.holder_id == supervisor.pk
 
 
 def test_a_failed_claim_leaves_everything_as_it_was(
