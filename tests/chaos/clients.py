@@ -46,7 +46,7 @@ async def tell(site: Site, person: Person, text: str = CRISIS, *, within: float 
 
 
 async def tell_all(
-    site: Site, people: Iterable[Person], text: str = CRISIS, *, at_once: int = 40, within: float = 240.0
+    site: Site, people: Iterable[Person], text: str = CRISIS, *, at_once: int = 40, within: float = 900.0
 ) -> list[Sent]:
     """Everybody says it, `at_once` of them at a time."""
     places = asyncio.Semaphore(at_once)

@@ -46,7 +46,7 @@ def test_n15_five_hundred_sentences_of_one_person(houses: Houses) -> None:
     assert notices <= 3
 
 
-def test_n15_control_a_case_for_each_signal_floods_the_moderators(houses: Houses) -> None:
+def test_n15_control_without_one_case_per_person_there_are_many(houses: Houses) -> None:
     staff()
     [person] = crowd(1)
     with connection.cursor() as cursor:
@@ -54,9 +54,9 @@ def test_n15_control_a_case_for_each_signal_floods_the_moderators(houses: Houses
     try:
         house = houses(program=("-m", "tests.chaos.weakened", "a_case_each")).open(1)
         tabs(house, person, 2, 5)
-        notices = Delivery.objects.filter(channel="in_app").count()
-        say(f"N15 control, a case for each signal: {CrisisCase.objects.count()} cases, {notices} notices")
-        assert notices > 3
+        made = CrisisCase.objects.count()
+        say(f"N15 control, nobody looks for the open case: {made} cases of one person")
+        assert made > 1
     finally:
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE safety_crisiscase CASCADE")
