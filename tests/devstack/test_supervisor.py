@@ -167,4 +167,14 @@ def test_model_and_embeddings_run_only_when_no_other_server_is_named() -> None:
 
 
 def test_the_stop_goes_from_the_web_process_over_the_workers_to_the_models() -> None:
-    assert names(9000, 9001) == ["web", "beat", "worker", "alerts-1", "alerts-2", "auditor", "alerts", "embeddings", "model"]
+    assert names(9000, 9001) == [
+        "web",
+        "beat",
+        "worker",
+        "alerts-1",
+        "alerts-2",
+        "auditor",
+        "alerts",
+        "embeddings",
+        "model",
+    ]
