@@ -50,9 +50,10 @@ check: dev ## Lint, types, import contracts, migrations, deploy checks, translat
 	@$(DEPLOYMENT) $(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
 	ANBAN_ENV=test $(VENV_PYTHON) manage.py messages --check
 
-bench: dev ## Measure the engine, a turn and the pages; prints tables, asserts nothing
+bench: dev ## Measure the engine, a turn, the path of a crisis and the pages; prints tables, asserts nothing
 	@$(VENV_PYTHON) -m benchmarks.engine
 	@$(VENV_PYTHON) -m benchmarks.turn
+	@$(VENV_PYTHON) -m benchmarks.crisis
 	@$(VENV_PYTHON) -m benchmarks.pages
 
 chaos: dev ## Kill and freeze processes and servers during crises; figures are printed

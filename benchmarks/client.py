@@ -53,7 +53,7 @@ class Crew:
 
     def __init__(self, doors: Sequence[Door]) -> None:
         self._doors = doors
-        self._sockets: list[aiohttp.ClientWebSocketResponse] = []
+        self.sockets: list[aiohttp.ClientWebSocketResponse] = []
 
     async def __aenter__(self) -> "Crew":
         self._session = aiohttp.ClientSession(
@@ -64,22 +64,22 @@ class Crew:
             frame = await socket.receive_json(timeout=TURN_SECONDS)
             if frame.get("kind") != "ready":
                 raise RuntimeError(f"the socket is not ready: {frame.get('kind')} {frame.get('code', '')}")
-            self._sockets.append(socket)
+            self.sockets.append(socket)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await asyncio.gather(*(socket.close() for socket in self._sockets))
+        await asyncio.gather(*(socket.close() for socket in self.sockets))
         await self._session.close()
 
-    async def talk(self, turns_each: int, seconds: float) -> Crowd:
-        """Everybody says something as soon as the last reply is over, `turns_each` times or until the time is up."""
+    async def talk(self, turns_each: int, seconds: float, pause: float = 0.0) -> Crowd:
+        """Everybody says something `pause` after the last reply is over, `turns_each` times or until the time is up."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         done: list[Turn] = []
 
         async def chat(position: int, socket: aiohttp.ClientWebSocketResponse) -> None:
-            # Spread over the length of a reply: nobody starts in step with all others.
-            await asyncio.sleep(position / len(self._sockets) * stamps.TOKENS * stamps.GAP)
+            # Spread over the length of a turn: nobody starts in step with all others.
+            await asyncio.sleep(position / len(self.sockets) * (stamps.TOKENS * stamps.GAP + pause))
             for _ in range(turns_each):
                 if loop.time() - began > seconds:
                     break
@@ -87,8 +87,9 @@ class Crew:
                 done.append(turn)
                 if turn.error:
                     break
+                await asyncio.sleep(pause)
 
-        await asyncio.gather(*(chat(i, socket) for i, socket in enumerate(self._sockets)))
+        await asyncio.gather(*(chat(i, socket) for i, socket in enumerate(self.sockets)))
         return Crowd(done, loop.time() - began)
 
 

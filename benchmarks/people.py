@@ -66,9 +66,23 @@ def begin_conversation(user: User, session_key: str, now: dt.datetime) -> Conver
     return conversation
 
 
+def make_moderator(now: dt.datetime) -> None:
+    """Somebody whom cases are told to."""
+    User.objects.create_user(
+        "moderator@example.org",
+        birth_date=now.date() - dt.timedelta(days=30 * 366),
+        agreement_version=AGREEMENT_VERSION,
+        agreed_at=now,
+        language="en",
+        role=User.Role.MODERATOR,
+        is_staff=True,
+    )
+
+
 def main(count: int) -> None:
     people: list[dict[str, Any]] = []
     now = timezone.now()
+    make_moderator(now)
     for number in range(count):
         user = make_person(number, now)
         key = sign_in(user)

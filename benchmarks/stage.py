@@ -56,15 +56,15 @@ class Stage:
         self.home = home
         self.postgres, self.valkey = (child.pid for child in servers.children)
         self._guard = guard
-        self._database_url = servers.urls["DATABASE_URL"]
+        self.database_url = servers.urls["DATABASE_URL"]
         self._redis_url = servers.urls["REDIS_URL"]
         self._children: list[Child] = []
 
     def database(self, name: str, schema: str) -> str:
         """A database beside the application's; returns its URL."""
-        with psycopg.connect(self._database_url, autocommit=True) as connection:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        url = self._database_url.replace("/anban?", f"/{name}?")
+        url = self.database_url.replace("/anban?", f"/{name}?")
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(schema)
         return url
@@ -79,6 +79,10 @@ class Stage:
         """`python -m command…` with `--port` at its end, on the core of the servers; returns its pid and port."""
         port = int(env.get("PORT") or free_port())
         return self._start(name, [*command, str(port)], port, env, SERVERS), port
+
+    def start_worker(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> int:
+        """`python -m command…`, which answers on no port, on the core of the servers; returns its pid."""
+        return self._spawn(name, command, {**env, **_SETTINGS}, SERVERS).pid
 
     def run(self, module: str, *arguments: str, env: Mapping[str, str]) -> str:
         """Run `python -m module` to its end and return what it printed."""
@@ -100,7 +104,7 @@ class Stage:
             "SITE_URL": f"http://127.0.0.1:{port}",
             "SECURE_SSL_REDIRECT": "0",  # there is no TLS proxy on the loopback
             "PORT": str(port),
-            "DATABASE_URL": self._database_url,
+            "DATABASE_URL": self.database_url,
             "REDIS_URL": self._redis_url,
             "LLM_BASE_URL": model_url,
             "LLM_MODEL": "stub",
@@ -142,10 +146,19 @@ class Stage:
     def _start(
         self, name: str, command: Sequence[str], port: int, env: Mapping[str, str], on: set[int]
     ) -> int:
-        log = self.home / f"{name}.log"
+        child = self._spawn(name, command, env, on)
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(port):
+            if child.status is not None or time.monotonic() > deadline:
+                said = (self.home / f"{name}.log").read_text(errors="replace")[-3000:]
+                raise SystemExit(f"{name} does not answer. It said:\n{said}")
+            time.sleep(0.05)
+        return child.pid
+
+    def _spawn(self, name: str, command: Sequence[str], env: Mapping[str, str], on: set[int]) -> Child:
         pin(on)
         try:
-            with log.open("wb") as output:
+            with (self.home / f"{name}.log").open("wb") as output:
                 child = Child(
                     name,
                     [sys.executable, "-m", *command],
@@ -158,14 +171,7 @@ class Stage:
         finally:
             pin(MEASURING)
         self._children.append(child)
-        deadline = time.monotonic() + START_SECONDS
-        while not answers(port):
-            if child.status is not None or time.monotonic() > deadline:
-                raise SystemExit(
-                    f"{name} does not answer. It said:\n{log.read_text(errors='replace')[-3000:]}"
-                )
-            time.sleep(0.05)
-        return child.pid
+        return child
 
 
 @contextmanager
