@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +24,10 @@ class Mortal:
 
     def __init__(self, server: Postgres | Valkey) -> None:
         self._server = server
-        self._child: Child = server.start()
+        # The kernel ends a child with the thread that started it: this one lives as long as the server may.
+        self._starter = ThreadPoolExecutor(max_workers=1)
+        self._child: Child
+        self.start()
         self.deaths = 0
 
     @property
@@ -39,7 +43,7 @@ class Mortal:
         self._child.process.wait()
 
     def start(self) -> None:
-        self._child = self._server.start()
+        self._child = self._starter.submit(self._server.start).result()
 
     def freeze(self) -> None:
         os.kill(self._child.pid, signal.SIGSTOP)
@@ -51,6 +55,7 @@ class Mortal:
         with suppress(ProcessLookupError):
             self.thaw()
         self._child.stop()
+        self._starter.shutdown()
 
 
 @contextmanager
