@@ -85,15 +85,16 @@ async def repeat(
 async def _try(socket: Socket, text: str, sent: Sent) -> None:
     sent.tries += 1
     began = time.monotonic()
-    await socket.say(text, sent.client_id)
-    while True:
-        frame = await socket.next(ANSWER)
-        if frame["kind"] in ("refused", "error") and frame["id"] == sent.client_id:
-            sent.refused += 1
-            raise TimeoutError
-        if frame["kind"] == "message.created" and frame["message"]["client_id"] == sent.client_id:
-            sent.message, sent.seconds = frame["message"]["id"], time.monotonic() - began
-            return
+    async with asyncio.timeout(ANSWER):  # the server's heartbeat buys no more time
+        await socket.say(text, sent.client_id)
+        while True:
+            frame = await socket.next(ANSWER)
+            if frame["kind"] in ("refused", "error") and frame["id"] == sent.client_id:
+                sent.refused += 1
+                raise TimeoutError
+            if frame["kind"] == "message.created" and frame["message"]["client_id"] == sent.client_id:
+                sent.message, sent.seconds = frame["message"]["id"], time.monotonic() - began
+                return
 
 
 def percentile(values: Iterable[float], share: float) -> float:

@@ -33,16 +33,22 @@ def test_dangers_are_recorded_and_told_while_processes_are_killed(houses: Houses
     assert (books.cases, books.in_app) == (CASES, CASES)
 
 
-@pytest.mark.parametrize("without", ["", "claim", "order"])
-def test_notices_leave_once_while_dispatchers_are_killed(houses: Houses, seed: int, without: str) -> None:
+@pytest.mark.parametrize("without", ["", "claim"])
+def test_two_dispatchers_send_each_notice_once(houses: Houses, without: str) -> None:
+    staff()
+    house = houses(**SHORT | {"ALERT_LEASE": "30"})  # no mail takes so long, on the slowest machine
+    books = attacks.dispatch_under_kills(house, CASES, 0, without=without)
+    assert bool(books.copies) == bool(without)  # without a lease both send
+
+
+@pytest.mark.parametrize("without", ["", "order"])
+def test_no_notice_is_lost_while_dispatchers_are_killed(houses: Houses, seed: int, without: str) -> None:
     staff()
     books = attacks.dispatch_under_kills(houses(seed=seed, **SHORT), CASES, KILLS, without=without)
-    if without == "claim":  # without a lease both dispatchers send
-        assert books.copies > KILLS, f"seed {seed}"
-    elif without == "order":  # done before it is sent
+    if without:  # done before it is sent
         assert books.lost_notices > 0, f"seed {seed}"
     else:
-        assert books.faults == {} and books.copies <= KILLS, f"seed {seed}"
+        assert books.faults == {}, f"seed {seed}"
 
 
 def test_a_dispatcher_may_die_at_every_step(houses: Houses) -> None:
