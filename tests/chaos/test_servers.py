@@ -39,7 +39,7 @@ def test_n04_valkey_hangs_for_a_minute_during_two_hundred_messages(houses: House
     say(
         f"N04: sent p99 {sent_p99(sent):.2f} s, with connecting {max(one.waited for one in sent):.2f} s at most; {books}"
     )
-    assert books.faults == {} and books.cases == 200
+    assert books.faults == {} and books.cases == 201  # one had opened the connections
     assert sent_p99(sent) < 1
 
 
