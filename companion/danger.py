@@ -73,7 +73,7 @@ def script_line(
         if newest is not None and newest.created_at > now - PAUSE:
             return ""
     standing = script.Standing(
-        case.level, case.category, 0 if fresh else case.script_step, bool(case.ladder.get("1")), fresh
+        case.category, 0 if fresh else case.script_step, bool(case.ladder.get("1")), fresh
     )
     CrisisCase.objects.filter(pk=case.pk).update(script_step=0 if fresh else case.script_step + 1)
     return script.next_line(standing, text)

@@ -279,10 +279,12 @@ def _record(
                 changed.append(system_line(conversation, code, happened, now))
         elif verdict.action != "answer":
             changed += stop_streaming(conversation, happened, now)
-            changed.append(system_line(conversation, engine.reply_code(verdict), happened, now))
-            if case and fresh and case.ai_muted:
+            if (
+                case and fresh and case.ai_muted
+            ):  # what was done, then what to do: the last line is seen first
                 code = danger.script_line(conversation, case, text, fresh=True, now=now)
                 changed.append(system_line(conversation, code, happened, now))
+            changed.append(system_line(conversation, engine.reply_code(verdict), happened, now))
         elif order is not None and not running(conversation, now):
             changed.append(_answer(outcome, conversation, message, order, happened, now))
         if danger.at_risk(verdict):  # also for somebody who leaves: the card stays

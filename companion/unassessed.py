@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 TOO_OLD = dt.timedelta(hours=24)  # what was said yesterday is for people to read, not for an automatic answer
 BATCH = 200  # messages a run; the next one follows within the minute
 _DEADLINE = 5.0  # seconds; nobody waits
+_UNREAD = (["engine.unassessed"], ["engine.unavailable"])
 
 
 class _Away(Exception):
@@ -68,7 +69,7 @@ def _look(pk: int, message: Message | None) -> None:
         if locked is None or found is None:  # deleted, or another worker was quicker
             return
         # What nobody could look at got level 2 and a sentence that says so: now there is a better one.
-        unread = found.reasons[:1] == ["engine.unassessed"] and verdict.level >= found.level
+        unread = found.reasons[:1] in _UNREAD and verdict.level >= found.level
         graver = verdict.level > found.level or unread
         reasons = [*verdict.reasons, *found.reasons] if graver else [*found.reasons, *verdict.reasons]
         found.reasons, found.pending = list(dict.fromkeys(reasons)), False
@@ -112,9 +113,9 @@ def _help(conversation: Conversation, message: Message, verdict: Verdict) -> Non
         if Message.objects.filter(conversation=conversation, code=code, pk__gt=message.pk).exists():
             return  # said since: several messages of one bad hour are answered once
         replies.stop_streaming(conversation, happened, now)
-        turns.system_line(conversation, code, happened, now)
         if case and fresh and case.ai_muted:
-            code = danger.script_line(conversation, case, "", fresh=True, now=now)
-            turns.system_line(conversation, code, happened, now)
+            done = danger.script_line(conversation, case, "", fresh=True, now=now)
+            turns.system_line(conversation, done, happened, now)
+        turns.system_line(conversation, code, happened, now)
     happened.append(danger.help_card(conversation, verdict))
     realtime.emit(conversation.user_id, *happened)

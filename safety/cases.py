@@ -56,12 +56,12 @@ class Care:
 
 def category_of(verdict: Verdict) -> CrisisCase.Category | None:
     """Which danger a verdict is about; None when nobody needs to be told."""
-    if verdict.level < 2:
-        return None
+    if verdict.level < 2 or (verdict.reasons and verdict.reasons[0].startswith("engine.")):
+        return None  # what could not be judged is on a list of its own until it is
     for reason in verdict.reasons:
         if (category := _CATEGORIES.get(reason.partition(".")[0])) is not None:
             return category
-    return None if verdict.reasons[:1] == ("engine.unassessed",) else Category.OTHER
+    return Category.OTHER
 
 
 def raise_signal(

@@ -19,7 +19,6 @@ _NO: Final = frozenset(
 class Standing:
     """Where a case stands when the person writes."""
 
-    level: int
     category: str
     step: int  # lines of the script shown so far
     alerted: bool  # somebody on duty has it on their page
@@ -29,9 +28,7 @@ class Standing:
 def next_line(standing: Standing, text: str) -> str:
     """The code of the next line. A question is asked once, its answer is heard, then one small step after another."""
     if standing.fresh:
-        if not standing.alerted:
-            return _for(standing.category, "care.nobody_on_duty")
-        return _for(standing.category, "care.told_team_now" if standing.level >= 4 else "care.told_team")
+        return _for(standing.category, "care.told_team" if standing.alerted else "care.nobody_on_duty")
     if standing.step == 1 and (said := answer(text)):
         return f"care.answer_{said}"
     # The question first, then the steps round and round.

@@ -238,8 +238,8 @@ def _scores(signals: Iterable[Signal], heads: Mapping[str, float]) -> dict[str, 
 
 
 def unavailable() -> Verdict:
-    """The verdict when the engine itself fails: the help card and no reply of the model (fail closed)."""
-    return Verdict(2, "help_card", {}, ("engine.unavailable",))
+    """The verdict when the engine itself fails: the help card and no reply of the model (fail closed), and a later look."""
+    return Verdict(2, "help_card", {}, ("engine.unavailable",), pending=True)
 
 
 def reply_code(verdict: Verdict) -> str:

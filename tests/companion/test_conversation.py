@@ -221,7 +221,7 @@ async def test_somebody_at_risk_gets_the_reviewed_words_and_the_card_and_no_mode
         await socket.say("我不想活了，今晚就结束自己")
         card = await socket.until("help.card")
     lines = [f["message"] for f in socket.frames if f["kind"] == "message.created"]
-    assert [line["code"] for line in lines] == ["", "crisis.l4", "care.nobody_on_duty"]
+    assert [line["code"] for line in lines] == ["", "care.nobody_on_duty", "crisis.l4"]
     assert "12356" in card["html"]
     assert model.requests == []
     assert await Assessment.objects.filter(level__gte=2).acount() == 1

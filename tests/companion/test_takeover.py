@@ -57,7 +57,7 @@ def room(adult: User, moderator: User) -> Room:
 
 
 def test_the_companion_is_silent_everywhere_and_the_script_goes_on(room: Room) -> None:
-    assert room.lines() == ["crisis.l3", "care.told_team"]
+    assert room.lines() == ["care.told_team", "crisis.l3"]
     outcome = room.say("今天天气不错", room.second)
     assert outcome.job is None and room.lines(room.second) == ["care.safe_question"]
     Message.objects.filter(author="system").update(created_at=timezone.now() - dt.timedelta(minutes=1))
@@ -70,7 +70,7 @@ def test_the_companion_is_silent_everywhere_and_the_script_goes_on(room: Room) -
 def test_without_anybody_on_duty_the_line_says_so(adult: User) -> None:
     room = Room(adult)
     room.say(WISH)
-    assert room.lines() == ["crisis.l3", "care.nobody_on_duty"]
+    assert room.lines() == ["care.nobody_on_duty", "crisis.l3"]
 
 
 def test_what_humans_hear_is_not_refused_by_gates(room: Room) -> None:

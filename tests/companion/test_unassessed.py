@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import Event, User
 from companion import access, tasks, turns, unassessed
 from companion.models import Message
+from safety import engine
 from safety.engine import client, meaning
 from safety.engine import judge as judge_module
 from safety.models import Assessment, CrisisCase
@@ -90,7 +91,7 @@ def state(row: Assessment) -> tuple[int, str, bool]:
         ("今天好难过", (2, "help_card", True), ["unavailable"]),
         ("朋友说想自杀", (2, "help_card", True), ["unavailable"]),
         ("没有我大家会过得更好", (2, "help_card", True), ["comfort.l2"]),
-        ("我不想活了", (3, "hold", True), ["crisis.l3", "care.nobody_on_duty"]),
+        ("我不想活了", (3, "hold", True), ["care.nobody_on_duty", "crisis.l3"]),
     ],
 )
 def test_a_grown_person_gets_what_the_rules_say_and_no_reply_in_doubt(room, text, expected, lines):
@@ -127,11 +128,24 @@ def test_what_is_graver_brings_the_sentence_and_the_card(room, embeddings):
     assert (room.lines(), room.cards()) == (["comfort.l2"], ["soft"])
 
 
+def test_what_a_broken_engine_could_not_judge_is_read_again(room, embeddings, monkeypatch):
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "assess", broken)
+        row = room.say("我不想活了")
+    assert state(row) == (2, "help_card", True) and not CrisisCase.objects.exists()
+    back(embeddings)
+    assert state(row) == (3, "hold", False)
+    assert room.lines()[-1] == "crisis.l3" and CrisisCase.objects.get().level == 3
+
+
 def test_intent_brings_the_urgent_card(room, embeddings):
     row = room.say("我上了天台")
     back(embeddings)
     assert state(row) == (3, "hold", False)
-    assert (room.lines(), room.cards()) == (["crisis.l3", "care.nobody_on_duty"], ["urgent"])
+    assert (room.lines(), room.cards()) == (["care.nobody_on_duty", "crisis.l3"], ["urgent"])
     assert CrisisCase.objects.get().level == 3
 
 

@@ -5,10 +5,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import User
@@ -71,11 +73,18 @@ def _desk(site: Site, moderator: User, contexts: Callable[..., BrowserContext]) 
     return page
 
 
+def _text(letter: Message) -> str:
+    """Headers and every part, as somebody reads them."""
+    parts = [str(part.get_payload(decode=True), "utf-8") for part in letter.walk() if not part.is_multipart()]
+    return "\n".join([*map(str, letter.values()), *parts])
+
+
 def test_from_the_message_to_the_record(
     house: tuple[Site, MailHost],
     talk: Talk,
     moderator: User,
     contexts: Callable[..., BrowserContext],
+    tmp_path: Path,
 ) -> None:
     site, mail = house
     desk = _desk(site, moderator, contexts)
@@ -106,9 +115,7 @@ def test_from_the_message_to_the_record(
     # The contact, meanwhile
     assert mail.seen.wait(20)
     letter = mail.taken[0]
-    text = "".join(
-        str(part.get_payload(decode=True), "utf-8") for part in letter.walk() if not part.is_multipart()
-    )
+    text = _text(letter)
     assert letter["To"] == CONTACT.email and CrisisCase.objects.get().number in text
     assert WORDS not in text and "My sister" not in text
 
@@ -132,3 +139,15 @@ def test_from_the_message_to_the_record(
     expect(record).to_contain_text(re.compile("Moderator read"))
     expect(record).to_contain_text("because the safety engine saw signs that you might be in danger")
     assert CrisisCase.objects.get().state == CrisisCase.State.CLOSED
+
+    # What was said is nowhere but in sealed columns (N18)
+    logs = [(tmp_path / name).read_text() for name in ("log", "alerts.log")]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
+        )
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"SELECT COALESCE(string_agg(row::text, chr(10)), '') FROM \"{table}\" row")
+            logs.append(cursor.fetchone()[0])
+    for said in (WORDS, "My sister is on her way", "I am here. Is somebody"):
+        assert not any(said in text for text in [*logs, *map(_text, mail.taken)])

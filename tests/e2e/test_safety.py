@@ -194,8 +194,11 @@ def test_spoken_openly_the_persona_is_silent_and_the_card_urgent(
     told(window, lines.sentence("crisis.l3"))
     expect(card(window)).to_have_attribute("data-level", "urgent")
     can_be_called(window, lines)
-    begins_in_sight = """() => document.querySelector(".message-system .message-body").getBoundingClientRect().top
-        >= document.querySelector("[data-scroll]").getBoundingClientRect().top"""
+    begins_in_sight = """() => {
+        const lines = document.querySelectorAll(".message-system .message-body");
+        const top = (node) => node.getBoundingClientRect().top;
+        return top([...lines].at(-1)) >= top(document.querySelector("[data-scroll]"));
+    }"""
     window.page.wait_for_function(begins_in_sight)  # though the card leaves little room
     stands_before_the_field(window, lines)
     silent(window, model)

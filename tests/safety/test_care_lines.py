@@ -21,26 +21,20 @@ def line(code: str, language: str) -> str:
 
 
 def test_whatever_the_script_asks_for_is_there() -> None:
-    places = itertools.product(
-        (3, 4), CATEGORIES, range(12), (True, False), (True, False), ("", "yes", "不安全")
-    )
+    places = itertools.product(CATEGORIES, range(12), (True, False), (True, False), ("", "yes", "不安全"))
     asked = {
-        script.next_line(script.Standing(level, category, step, alerted, fresh), text)
-        for level, category, step, alerted, fresh, text in places
+        script.next_line(script.Standing(category, step, alerted, fresh), text)
+        for category, step, alerted, fresh, text in places
     }
     assert asked <= replies.codes()
-    assert asked >= {"care.told_team", "care.told_team_now", "care.nobody_on_duty", "care.safe_question"}
+    assert asked >= {"care.told_team", "care.told_team.abuse", "care.nobody_on_duty", "care.safe_question"}
     assert asked >= {"care.answer_safe", "care.answer_unsafe", *(f"care.still_here.{n}" for n in range(1, 6))}
 
 
-@pytest.mark.parametrize("category", ["medical", "property_loss", "abuse"])
-@pytest.mark.parametrize("code", ["care.told_team", "care.told_team_now", "care.nobody_on_duty"])
-def test_where_the_danger_is_another_one_the_next_step_is_too(code: str, category: str) -> None:
-    for language in BOTH:
-        assert line(f"{code}.{category}", language) != line(code, language)
-    assert {"medical": "120", "property_loss": "110", "abuse": "110"}[category] in line(
-        f"{code}.{category}", "zh-hans"
-    )
+@pytest.mark.parametrize("code", [*TOLD, *NOBODY])
+def test_nobody_is_told_to_wait_and_what_to_do_stands_below(code: str) -> None:
+    assert "请不要等" in line(code, "zh-hans") and "下面的事现在就可以做" in line(code, "zh-hans")
+    assert "do not wait" in line(code, "en") and "what stands below can be done now" in line(code, "en")
 
 
 @pytest.mark.parametrize("code", TOLD)
@@ -54,12 +48,9 @@ def test_that_the_team_was_alerted_is_all_that_is_said_of_it(code: str) -> None:
 def test_an_empty_desk_is_said_to_be_empty_and_alerts_nobody(code: str) -> None:
     assert "没有人" in line(code, "zh-hans") and "nobody" in line(code, "en")
     assert "提醒了" not in line(code, "zh-hans") and "alerted" not in line(code, "en")
-    assert re.search(r"12356|120|110", line(code, "zh-hans")) and re.search(
-        r"\b[Cc]all|report", line(code, "en")
-    )
 
 
-@pytest.mark.parametrize("code", ["care.told_team_now", "care.told_team_now.medical", "care.answer_unsafe"])
+@pytest.mark.parametrize("code", ["care.answer_unsafe"])
 def test_when_it_cannot_wait_the_emergency_number_comes_first(code: str) -> None:
     assert re.search(r"拨打 120", line(code, "zh-hans")) and re.search(
         r"call (?:the emergency number|an ambulance)", line(code, "en")

@@ -112,3 +112,18 @@ def test_the_contact_is_told_in_time_also_when_a_moderator_has_the_case(adult: U
     assert Delivery.objects.get(template="near").channel == "email"
     case.refresh_from_db()
     assert case.state == State.IN_CARE and case.contact_due_at is None
+
+
+@pytest.mark.parametrize(
+    ("level", "reasons", "category"),
+    [
+        (1, (CRISIS,), None),
+        (2, ("engine.unassessed", CRISIS), None),
+        (2, ("engine.unavailable",), None),
+        (2, (CRISIS, "engine.unassessed"), Category.SELF_HARM),
+        (3, ("guard.quoted", "fraud.loss"), Category.PROPERTY_LOSS),
+        (2, ("harmful_content.weapons",), Category.OTHER),
+    ],
+)
+def test_what_a_case_is_about(level: int, reasons: tuple[str, ...], category: Category | None) -> None:
+    assert cases.category_of(Verdict(level, "help_card", {}, reasons)) == category
