@@ -30,6 +30,7 @@ from safety.models import Heartbeat
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0  # seconds between two looks
+CLIMBS: Final = 100  # cases of one look: in a flood notices go out between them
 LONGEST_PAUSE: Final = 5.0  # while the database is away
 FORGOTTEN_AFTER: Final = timedelta(days=1)  # heartbeats of processes that died
 ROLE: Final = "alerts"
@@ -45,7 +46,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         process = f"{options['name']}/{socket.gethostname()[:40]}/{os.getpid()}"[:80]
         if options["once"]:
-            escalation.sweep()
+            escalation.sweep(limit=CLIMBS)
             takeover.tell_people()
             outbox.dispatch(outbox.new_owner(process))
             return
@@ -93,7 +94,7 @@ class Watch:
         if time.monotonic() - self._looked >= PAUSE:
             self._looked = time.monotonic()
             self._beat()
-            escalation.sweep()
+            escalation.sweep(limit=CLIMBS)
 
     def _tell(self) -> None:
         """What happened in cases without the person, in their conversation; once for each look."""
