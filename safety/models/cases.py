@@ -168,9 +168,8 @@ class CaseEvent(models.Model):
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["case", "id"], name="case_event_order"),  # serves the record of a case
-            models.Index(
-                fields=["kind", "at"], name="case_event_news"
-            ),  # serves takeover.tell_people each second
+            # Serves takeover.tell_people each second.
+            models.Index(fields=["kind", "at"], name="case_event_news"),
         ]
 
 
