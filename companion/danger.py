@@ -16,9 +16,7 @@ from safety import cases, script
 from safety.engine import Verdict
 from safety.models import CrisisCase
 
-PAUSE = dt.timedelta(
-    seconds=20
-)  # between two lines of the script; somebody who writes fast is not talked down
+PAUSE = dt.timedelta(seconds=20)  # between two lines of the script: who writes fast is not talked down
 _LINES_FOR = {
     CrisisCase.Category.PROPERTY_LOSS: "fraud",
     CrisisCase.Category.ABUSE: "abuse",

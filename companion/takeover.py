@@ -21,7 +21,7 @@ from companion.replies import stop_streaming
 from safety import case_work, cases, clock
 from safety.cases import CaseError
 from safety.escalation import record
-from safety.models import CaseEvent, CaseNote, CrisisCase
+from safety.models import CaseEvent, CrisisCase
 
 NOTE_LEAST = 10  # characters of the note at handing back and closing
 CHECK_IN = dt.timedelta(days=1)
@@ -43,9 +43,7 @@ def claim(case_pk: int, staff: User, now: dt.datetime) -> CrisisCase:
         for conversation in conversations:
             stop_streaming(conversation, happened, now)
         Conversation.objects.filter(user_id=case.user_id, ai_muted_at=None).update(ai_muted_at=now)
-        _line(case, "care.human_joined", happened, now)
-        happened.append(NewEvent("conversation.human", data={"in_charge": True, "staff": str(staff.pk)}))
-        realtime.emit(case.user_id, *happened)
+        _joined(case, staff, happened, now)
     return case
 
 
@@ -86,10 +84,7 @@ def transfer(case_pk: int, staff: User, to: User, now: dt.datetime) -> CrisisCas
     with transaction.atomic(durable=True):
         _lock(case_pk)
         case = case_work.transfer(case_pk, staff, to, now)
-        happened: list[NewEvent] = []
-        _line(case, "care.human_joined", happened, now)
-        happened.append(NewEvent("conversation.human", data={"in_charge": True, "staff": str(to.pk)}))
-        realtime.emit(case.user_id, *happened)
+        _joined(case, to, [], now)
     return case
 
 
@@ -99,7 +94,7 @@ def hand_back(case_pk: int, staff: User, note: str, now: dt.datetime) -> CrisisC
     with transaction.atomic(durable=True):
         _lock(case_pk)
         case = cases.hand_back(case_pk, staff, now)
-        _keep_note(case, staff, note, now)
+        case_work.keep_note(case, staff, note.strip(), now)
         _unmute(case, now)
     return case
 
@@ -118,7 +113,7 @@ def close(
     with transaction.atomic(durable=True):
         _lock(case_pk)
         case = cases.close(case_pk, staff, now, reason=reason, outcome=outcome)
-        _keep_note(case, staff, note, now)
+        case_work.keep_note(case, staff, note.strip(), now)
         if case.first_held_at is not None and outcome == CrisisCase.Outcome.FOLLOW_UP:
             happened: list[NewEvent] = []
             _line(case, "care.follow_up_offer", happened, now)
@@ -210,6 +205,13 @@ def _line(case: CrisisCase, code: str, happened: list[NewEvent], now: dt.datetim
     return turns.system_line(_conversation(case), code, happened, now)
 
 
+def _joined(case: CrisisCase, staff: User, happened: list[NewEvent], now: dt.datetime) -> None:
+    """The person reads that a human is there, and who."""
+    _line(case, "care.human_joined", happened, now)
+    happened.append(NewEvent("conversation.human", data={"in_charge": True, "staff": str(staff.pk)}))
+    realtime.emit(case.user_id, *happened)
+
+
 def _unmute(case: CrisisCase, now: dt.datetime, code: str = "care.human_left") -> None:
     freed = (
         Conversation.objects.filter(user_id=case.user_id).exclude(ai_muted_at=None).update(ai_muted_at=None)
@@ -224,9 +226,3 @@ def _unmute(case: CrisisCase, now: dt.datetime, code: str = "care.human_left") -
 def _worth_reading(note: str) -> None:
     if len(note.strip()) < NOTE_LEAST:
         raise CaseError("note")
-
-
-def _keep_note(case: CrisisCase, staff: User, note: str, now: dt.datetime) -> None:
-    row = CaseNote(case=case, author=staff, created_at=now)
-    row.seal(case.user_id, note.strip())
-    row.save(force_insert=True)

@@ -102,10 +102,16 @@ def note(pk: int, staff: User, text: str, now: dt.datetime) -> CaseNote:
     if len(text) > NOTE_MAX:
         raise CaseError("too_long")
     case = _any(pk, staff)
+    row = keep_note(case, staff, text, now)
+    _done(case, "noted", staff, now, note=str(row.public_id))
+    return row
+
+
+def keep_note(case: CrisisCase, staff: User, text: str, now: dt.datetime) -> CaseNote:
+    """The sealed row of a note, in the transaction of the act that it belongs to."""
     row = CaseNote(case=case, author=staff, created_at=now)
     row.seal(case.user_id, text)
     row.save(force_insert=True)
-    _done(case, "noted", staff, now, note=str(row.public_id))
     return row
 
 
