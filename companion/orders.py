@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from accounts import keyring
-from companion import memory, portrayal, prompts, statements, usage
+from companion import budgets, memory, portrayal, prompts, statements
 from companion.access import Actor
 from companion.llm.client import ChatMessage
 from companion.models import Conversation, Message
@@ -84,7 +84,7 @@ class Order:
 
     def give_back(self) -> None:
         if not self.empty_budget:
-            usage.settle(self.actor.user_id, self.cost, 0, self.at)
+            budgets.settle(self.actor.user_id, self.cost, 0, self.at)
 
 
 def order(
@@ -108,7 +108,7 @@ def order(
         reply_tokens=settings.LLM_MAX_TOKENS,
     )
     cost = prompts.total_tokens(prompt) + settings.LLM_MAX_TOKENS
-    reserved = usage.reserve(actor.user_id, cost, now)
+    reserved = budgets.reserve(actor.user_id, cost, now)
     return Order(actor, conversation, prompt, text, mood.careful or actor.care.gentle, cost, now, reserved)
 
 

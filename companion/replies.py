@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.realtime import NewEvent
-from companion import hub, offload, prompts, statements, usage
+from companion import budgets, hub, offload, prompts, statements
 from companion.access import Actor
 from companion.events import frames_of
 from companion.llm import client
@@ -368,5 +368,5 @@ def _commit(job: Job, text: str, state: str, code: str, reasons: tuple[str, ...]
         else:  # ended elsewhere, with what the last checkpoint knew: what was shown is kept all the same
             Message.objects.filter(pk=job.reply.pk).update(body=row.body)
         more = bool(changed) and statements.said_later(job.conversation_id, job.reply.pk)
-    usage.settle(user_id, job.reserved, used, job.reserved_at)
+    budgets.settle(user_id, job.reserved, used, job.reserved_at)
     return Finished(seq, frames, more)

@@ -268,9 +268,9 @@ def _in_danger(talk: Talk) -> int:
 
 
 async def test_an_empty_budget_is_said_in_the_conversation_and_the_message_is_kept(talk, model):
-    from companion import usage
+    from companion import budgets
 
-    await asyncio.to_thread(usage.reserve, talk.user.pk, 400_000, timezone.now())
+    await asyncio.to_thread(budgets.reserve, talk.user.pk, 400_000, timezone.now())
     async with talk.socket() as socket:
         await socket.say("还能聊吗")
         await socket.until("message.created")

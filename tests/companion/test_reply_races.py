@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.models import Event, User
-from companion import access, hub, offload, replies, turns, usage
+from companion import access, budgets, hub, offload, replies, turns
 from companion.access import Actor
 from companion.models import Conversation, Message, TokenBudget
 from safety.models import CaseSignal, CrisisCase, Sanction
@@ -310,7 +310,7 @@ async def test_a_reply_of_a_process_that_died_is_closed_by_the_next_message(desk
 
 async def test_a_reservation_is_not_kept_by_a_reply_that_never_began(desk, model):
     outcome = await desk.say("在吗")
-    before = await offload.run(usage.reserve, desk.actor.user_id, 0, timezone.now())
+    before = await offload.run(budgets.reserve, desk.actor.user_id, 0, timezone.now())
     assert before == ""
     await offload.run(turns.leave, desk.actor, desk.conversation)
     await desk.begin(outcome)
