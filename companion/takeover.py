@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 
 from accounts import audit, realtime
 from accounts.generation import policy_changed
@@ -20,18 +19,13 @@ from companion.models import Conversation, Message
 from companion.replies import stop_streaming
 from safety import case_work, cases, clock
 from safety.cases import CaseError
-from safety.escalation import record
-from safety.models import CaseEvent, CrisisCase
+from safety.escalation import NEWS, record
+from safety.models import CrisisCase
 
 NOTE_LEAST = 10  # characters of the note at handing back and closing
 CHECK_IN = dt.timedelta(days=1)
-NEWS_AT_ONCE = 50  # of each kind in one look: notices wait for it
+NEWS_AT_ONCE = 100  # cases of one look: notices wait for it
 NEWS_FOR = dt.timedelta(hours=1)  # later nobody is told any more
-_NEWS = {  # what happened in a case → what the person reads
-    "contact_notice": "care.contact_told",
-    "contact_without_channel": "care.contact_none",
-    "holder_silent": "care.human_silent",
-}
 
 
 def claim(case_pk: int, staff: User, now: dt.datetime) -> CrisisCase:
@@ -152,37 +146,37 @@ def follow_ups_due(now: dt.datetime, *, early: dt.timedelta = dt.timedelta()) ->
 def tell_people(now: dt.datetime | None = None) -> int:
     """Say in the conversation what happened without the person: a contact was told, a human fell silent.
 
-    Called by every alert loop each second; the number of lines written. A query for each kind of news when there is none.
+    Called by every alert loop each second; the number of lines written. Cases with news are marked (news_from): without
+    any this is one look into a small index.
     """
     now = now or clock.now()
-    told = 0
-    for kind, code in _NEWS.items():
-        said = Message.objects.filter(
-            conversation__public_id=OuterRef("case__conversation"), code=code, created_at__gte=OuterRef("at")
-        )
-        there = Conversation.objects.filter(public_id=OuterRef("case__conversation"))
-        fresh = CaseEvent.objects.filter(Exists(there), ~Exists(said), kind=kind, at__gt=now - NEWS_FOR)
-        if kind == "contact_without_channel":
-            fresh = fresh.exclude(case__events__kind="contact_notice")
-        fresh = fresh.exclude(case__state=CrisisCase.State.CLOSED).select_related("case")
-        for event in fresh.order_by("pk")[:NEWS_AT_ONCE]:
-            told += _tell(event, code, now)
-    return told
+    marked = CrisisCase.objects.filter(news_from__isnull=False).order_by("news_from")
+    return sum(_tell(pk, now) for pk in list(marked.values_list("pk", flat=True)[:NEWS_AT_ONCE]))
 
 
-def _tell(event: CaseEvent, code: str, now: dt.datetime) -> bool:
+def _tell(case_pk: int, now: dt.datetime) -> int:
+    """The mark goes in the transaction of the lines, so that of two loops one tells."""
     with transaction.atomic(durable=True):
-        _lock(event.case_id)
-        conversation = Conversation.objects.filter(public_id=event.case.conversation).first()
-        if conversation is None or conversation.messages.filter(code=code, created_at__gte=event.at).exists():
-            return False  # erased, or another loop was quicker
+        conversations = _lock(case_pk)
+        case = CrisisCase.objects.select_for_update(of=("self",)).filter(pk=case_pk).first()
+        if case is None or case.news_from is None:
+            return 0
+        news = case.events.filter(pk__gte=case.news_from, kind__in=NEWS, at__gt=now - NEWS_FOR).order_by("pk")
+        kinds = list(dict.fromkeys(news.values_list("kind", flat=True)))
+        CrisisCase.objects.filter(pk=case_pk).update(news_from=None)
+        if not any(conversation.public_id == case.conversation for conversation in conversations):
+            return 0  # erased
+        if "contact_without_channel" in kinds and case.events.filter(kind="contact_notice").exists():
+            kinds.remove("contact_without_channel")  # somebody near was reached all the same
         happened: list[NewEvent] = []
-        _line(event.case, code, happened, now)
-        if event.kind == "holder_silent":
+        for kind in kinds:
+            _line(case, NEWS[kind], happened, now)
+        if "holder_silent" in kinds:
             happened.append(NewEvent("conversation.human", data={"in_charge": False}))
-            policy_changed(event.case.user_id)  # open sockets still believe in the human
-        realtime.emit(event.case.user_id, *happened)
-    return True
+            policy_changed(case.user_id)  # open sockets still believe in the human
+        if happened:
+            realtime.emit(case.user_id, *happened)
+    return len(kinds)
 
 
 def _lock(case_pk: int) -> list[Conversation]:

@@ -286,7 +286,7 @@ def close(
     case.state, case.ai_muted = State.CLOSED, False
     case.closed_at, case.closed_by = now, staff
     case.close_reason, case.outcome = reason, outcome
-    case.climb_due_at = case.contact_due_at = case.acknowledged_until = None
+    case.climb_due_at = case.contact_due_at = case.acknowledged_until = case.news_from = None
     case.first_seen_at = case.first_seen_at or now
     # Not those that are being sent at this moment.
     case.deliveries.filter(state=Delivery.State.PENDING).update(state=Delivery.State.CANCELLED)
@@ -316,7 +316,17 @@ def tell_contact_now(pk: int, staff: User, recipient: str, now: dt.datetime) -> 
     if recipient not in case.ladder.get("4", []):
         raise CaseError("gone")
     told = escalation.tell_near(case, now, only=recipient)
-    _done(case, "contact_notice", staff, now, recipient=recipient, told=told)
+    audit.record(
+        "case.contact_notice",
+        actor=staff.pk,
+        subject=case.user_id,
+        target=case.number,
+        recipient=recipient,
+        told=told,
+    )
+    if told and not case.safeguarding:  # otherwise the record says already what came of it instead
+        record(case, "contact_notice", now, actor=staff.pk, recipient=recipient, told=told)
+    escalation.keep(case)
     return told
 
 

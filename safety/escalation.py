@@ -50,6 +50,12 @@ EVENTS: Final = frozenset(
         "canary_lost",
     }
 )
+# Of them what the person reads in their conversation, as a line of safety/replies.py.
+NEWS: Final = {
+    "contact_notice": "care.contact_told",
+    "contact_without_channel": "care.contact_none",
+    "holder_silent": "care.human_silent",
+}
 
 
 def sweep(now: dt.datetime | None = None, *, limit: int = 500) -> int:
@@ -246,7 +252,10 @@ def keep(case: CrisisCase) -> None:
 
 
 def record(case: CrisisCase, kind: str, at: dt.datetime, *, actor: Any = None, **data: Any) -> None:
-    CaseEvent.objects.create(case=case, kind=kind, at=at, actor=actor, data=data)
+    """An entry in the record of a case. The caller stores the case, in which news for the person are marked."""
+    event = CaseEvent.objects.create(case=case, kind=kind, at=at, actor=actor, data=data)
+    if kind in NEWS and case.news_from is None:
+        case.news_from = event.pk
 
 
 def _next_rung(case: CrisisCase, now: dt.datetime) -> int:

@@ -101,6 +101,8 @@ class CrisisCase(models.Model):
     script_step = models.PositiveSmallIntegerField(
         default=0
     )  # of the reviewed text while nobody has taken over
+    # The oldest entry of the record that the person is still to read about (escalation.NEWS); None: nothing new.
+    news_from = models.BigIntegerField(null=True)
     is_canary = models.BooleanField(default=False)
 
     class Meta:
@@ -124,6 +126,8 @@ class CrisisCase(models.Model):
             models.Index(fields=["next_due_at"], name="case_due", condition=~Q(state="closed")),
             # Serves the gentle days after a case, and the history of a person's cases.
             models.Index(fields=["user", "-opened_at"], name="case_of_person"),
+            # Serves takeover.tell_people each second.
+            models.Index(fields=["news_from"], name="case_news", condition=Q(news_from__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -168,8 +172,6 @@ class CaseEvent(models.Model):
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["case", "id"], name="case_event_order"),  # serves the record of a case
-            # Serves takeover.tell_people each second.
-            models.Index(fields=["kind", "at"], name="case_event_news"),
         ]
 
 

@@ -1,9 +1,13 @@
 """A human takes over: what the person reads, who may speak, and that nothing is half done."""
 
 import datetime as dt
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.care import ContactDetails
@@ -13,7 +17,7 @@ from companion.access import Actor
 from companion.models import Conversation, Message
 from guardians import contacts
 from guardians.models import EmergencyContact
-from safety import case_work, escalation, recipients
+from safety import case_work, cases, escalation, recipients
 from safety.cases import CaseError
 from safety.models import CaseNote, CrisisCase
 from tests.companion.conftest import say
@@ -175,6 +179,71 @@ def test_the_person_is_told_that_nobody_near_could_be_reached(room: Room) -> Non
     escalation.sweep(later)
     takeover.tell_people(later)
     assert room.lines()[-1] == "care.contact_none"
+
+
+def news(room: Room) -> dt.datetime:
+    """A contact was told, and the person does not know of it yet."""
+    later = timezone.now() + dt.timedelta(minutes=11)
+    escalation.sweep(later)
+    assert room.case.news_from is not None
+    return later
+
+
+def test_two_loops_tell_the_news_once(room: Room) -> None:
+    later, gate = news(room), threading.Barrier(2)
+
+    def loop(_: int) -> int:
+        try:
+            gate.wait(10)
+            return takeover.tell_people(later)
+        finally:
+            connection.close()
+
+    for number in range(1, 6):
+        with ThreadPoolExecutor(2) as loops:
+            assert sum(loops.map(loop, range(2))) == 1
+        assert room.lines().count("care.contact_told") == number
+        with transaction.atomic():  # and again
+            case = CrisisCase.objects.select_for_update(of=("self",)).get()
+            escalation.record(case, "contact_notice", later)
+            escalation.keep(case)
+
+
+def test_without_news_a_look_is_one_read_of_a_small_index(room: Room) -> None:
+    later = news(room)
+    assert takeover.tell_people(later) == 1
+    with CaptureQueriesContext(connection) as asked:
+        assert takeover.tell_people(later) == 0
+    [query] = asked.captured_queries
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # which a handful of rows would prefer
+        cursor.execute(f"EXPLAIN {query['sql']}")
+        plan = " ".join(line for (line,) in cursor.fetchall())
+    assert "case_news" in plan and "companion_message" not in plan
+
+
+@pytest.mark.parametrize("end", ["closed", "erased", "too late"])
+def test_nobody_is_told_of_what_is_over(room: Room, moderator: User, end: str) -> None:
+    later = news(room)
+    if end == "closed":
+        reason, outcome = CrisisCase.CloseReason.SAFE, CrisisCase.Outcome.NONE
+        takeover.close(room.case.pk, moderator, later, reason=reason, outcome=outcome, note=NOTE)
+    elif end == "erased":
+        Conversation.objects.filter(pk=room.first.pk).delete()
+    else:
+        later += takeover.NEWS_FOR
+    assert takeover.tell_people(later) == 0
+    assert room.case.news_from is None, "looked at once and not each second"
+    assert not Message.objects.filter(code="care.contact_told").exists()
+
+
+def test_a_contact_whom_no_notice_reaches_is_not_said_to_have_been_told(room: Room, moderator: User) -> None:
+    now = timezone.now()
+    [near] = room.case.ladder["4"]
+    EmergencyContact.objects.filter(user=room.user).delete()
+    assert cases.tell_contact_now(room.case.pk, moderator, near, now) == 0
+    takeover.tell_people(now)
+    assert "care.contact_told" not in room.lines() and room.lines()[-1] == "care.contact_none"
 
 
 def test_a_check_in_is_made_once_by_a_human_and_only_when_it_was_agreed(room: Room, moderator: User) -> None:
