@@ -1,5 +1,6 @@
 """HTTP to Django, websockets to the chat consumer: exact origin first, then the session."""
 
+import asyncio
 import gc
 import os
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import WebsocketDenier
+from daphne.server import reactor
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.core.asgi import get_asgi_application
+from twisted.internet.defer import Deferred
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "companion.settings")
 http = get_asgi_application()
@@ -16,8 +19,10 @@ http = get_asgi_application()
 from django.conf import settings  # noqa: E402  (needs the settings module chosen above)
 from django.urls import path, re_path  # noqa: E402
 
+from companion import llm  # noqa: E402
 from companion.consumers import ChatConsumer  # noqa: E402
 from safety import engine  # noqa: E402
+from safety.engine import client, judge  # noqa: E402
 
 
 class ExactOrigin:
@@ -63,7 +68,16 @@ class BoundedProtocol(WebSocketProtocol):  # type: ignore[misc]
         super().serverSend(content, binary)
 
 
+async def hang_up() -> None:
+    """Connections to the model, the embedding server and the judge, when this process ends."""
+    await asyncio.gather(llm.close(), client.close(), judge.close())
+
+
 WebSocketFactory.protocol = BoundedProtocol
+# daphne knows no lifespan. It waits for what is begun "before" the end.
+reactor.addSystemEventTrigger(
+    "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(hang_up()))
+)
 engine.warm_up()
 # What is loaded now stays: without this each full collection looks at all of it again and holds every stream meanwhile.
 gc.collect()
