@@ -15,7 +15,7 @@ from tests.chaos.ledgers import DONE, Books, standing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SECONDS = float(os.environ.get("CHAOS_FAULT_SECONDS", "15"))
+SECONDS = float(os.environ.get("CHAOS_FAULT_SECONDS", "60"))
 CASES, TIMEOUT = 5, 2.0
 AGAIN = 75.0  # seconds: the longest pause between two tries, and some more
 

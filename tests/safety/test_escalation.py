@@ -310,17 +310,14 @@ def test_a_contact_who_cannot_be_reached_hands_over_to_the_next(adult: User, mod
 
 # N14
 
-RACES = 200
 
-
-def test_after_an_acknowledgement_no_rung_follows_and_two_sweepers_climb_a_rung_once(
-    adult: User, moderator: User, pool: ThreadPoolExecutor
-) -> None:
+def race(person: User, staff: User, pool: ThreadPoolExecutor, times: int) -> Counter[str]:
+    """Two sweepers and a human at the same moment, so many times; what went wrong how often."""
     chance = random.Random(14)
-    lost = 0
-    for number in range(RACES):
+    faults: Counter[str] = Counter()
+    for _ in range(times):
         start = clock.now()
-        case = signal(adult, start, chance.choice((3, 4)))
+        case = signal(person, start, chance.choice((3, 4)))
         due = start + MINUTE
         CrisisCase.objects.filter(pk=case.pk).update(climb_due_at=due, next_due_at=due, contact_due_at=None)
         gate = threading.Barrier(3)
@@ -335,21 +332,24 @@ def test_after_an_acknowledgement_no_rung_follows_and_two_sweepers_climb_a_rung_
         ) -> None:
             gate.wait()
             threading.Event().wait(ahead)
-            cases.acknowledge(pk, moderator, due)
+            cases.acknowledge(pk, staff, due)
 
         for work in [pool.submit(act) for act in (sweep, sweep, acknowledge)]:
             work.result(timeout=20)
         escalation.sweep(due + SECOND)
         kinds = list(case.events.order_by("pk").values_list("kind", flat=True))
-        seen = kinds.index("acknowledged")
-        lost += "rung" in kinds[seen:]
-        assert kinds.count("rung") <= 2, number
         case.refresh_from_db()
-        assert (case.state, case.climb_due_at) == (State.ACKNOWLEDGED, None)
-        cases.close(
-            case.pk, moderator, due, reason=CrisisCase.CloseReason.SAFE, outcome=CrisisCase.Outcome.NONE
-        )
-    assert lost == 0
+        faults["climbed after the acknowledgement"] += "rung" in kinds[kinds.index("acknowledged") :]
+        faults["two rungs for one due time"] += kinds.count("rung") > 2
+        faults["acknowledgement lost"] += (case.state, case.climb_due_at) != (State.ACKNOWLEDGED, None)
+        cases.close(case.pk, staff, due, reason=CrisisCase.CloseReason.SAFE, outcome=CrisisCase.Outcome.NONE)
+    return +faults
+
+
+def test_after_an_acknowledgement_no_rung_follows_and_two_sweepers_climb_a_rung_once(
+    adult: User, moderator: User, pool: ThreadPoolExecutor
+) -> None:
+    assert race(adult, moderator, pool, 200) == {}
 
 
 # N15
