@@ -42,6 +42,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     birth_date = models.DateField(_("birth date"), null=True, blank=True)
     language = models.CharField(max_length=10, default="zh-hans")
     time_zone = models.CharField(max_length=64, default="Asia/Shanghai")
+    # Days of limits follow the zone that was registered before, until that day is over (threat T35).
+    previous_zone = models.CharField(max_length=64, blank=True)
+    previous_zone_until = models.DateTimeField(null=True, blank=True)
     simple_mode = models.BooleanField(default=False)
     agreement_version = models.CharField(max_length=16, blank=True)
     agreed_at = models.DateTimeField(null=True, blank=True)
@@ -138,21 +141,41 @@ class AuditLink(models.Model):
 
 
 class Notice(models.Model):
-    """A notice shown to a person in one login session, and when they acknowledged it (draft article 16)."""
+    """A notice that a person must confirm: raised by the server, shown by a page, acknowledged by the person.
+
+    Draft articles 16 and 17, final article 18; General Business Law § 1702 (New York).
+    """
 
     class Kind(models.TextChoices):
-        AI = "ai", _("This is AI")
+        AI = "ai", _("This is AI")  # first use and every login
+        START = "start", _("This is AI, at the start of a session")
+        BREAK = "break", _("Time for a break")
+        REALITY = "reality", _("This is not a person")  # minors
+        DEPENDENCE = "dependence", _("This is AI, after signs of dependence")
+
+    class Answer(models.TextChoices):
+        UNDERSTOOD = "understood", _("Understood")
+        PAUSE = "pause", _("Paused")
+        CONTINUE = "continue", _("Continued")
+        LAPSED = "lapsed", _("No longer of use")  # nobody came before the stretch of use was over
 
     id = models.BigAutoField(primary_key=True)
+    public_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="notices")
     kind = models.CharField(max_length=16, choices=Kind)
     version = models.CharField(max_length=16)
-    session_digest = models.CharField(max_length=64)  # SHA-256 of the session key
-    shown_at = models.DateTimeField(default=timezone.now)
+    # What it is about, so that it is raised once: the SHA-256 of the session key for a login, "<stretch>:<n>" for a break.
+    occasion = models.CharField(max_length=80)
+    raised_at = models.DateTimeField(default=timezone.now)
+    shown_at = models.DateTimeField(null=True)  # by the first page that said so
     acknowledged_at = models.DateTimeField(null=True)
+    answer = models.CharField(max_length=12, choices=Answer, blank=True)
 
     class Meta:
-        # One notice per login session; serves the check before each conversation.
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["user", "session_digest", "kind"], name="notice_once_per_session")
+            models.UniqueConstraint(fields=["user", "kind", "occasion"], name="notice_once_per_occasion")
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # Serves the check before each conversation.
+            models.Index(fields=["user"], name="notice_pending", condition=models.Q(answer=""))
         ]

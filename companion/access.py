@@ -1,7 +1,6 @@
 """The door to conversations, and the gates of a turn. One condition a line, default deny."""
 
 import datetime as dt
-import hashlib
 import uuid
 from dataclasses import dataclass
 
@@ -9,9 +8,10 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import EventCounter, Notice, User
-from companion import personas, statements
+from accounts.models import EventCounter, User
+from companion import notices, personas, statements, usage
 from companion.models import Conversation
+from companion.notices import Pending
 from companion.personas import NotFound
 from guardians.limits import EffectivePolicy, effective_policy
 from safety import cases
@@ -38,7 +38,7 @@ class Actor:
     policy: EffectivePolicy
     sanction: str  # "" or the kind in force that closes conversations
     time_zone: str
-    notice_acknowledged: bool
+    notices: tuple[Pending, ...]  # that wait for an answer
     care: Care  # what a crisis case means for the person's conversations
     read_at: dt.datetime
 
@@ -65,7 +65,7 @@ def load_actor(user_id: uuid.UUID, session_key: str, now: dt.datetime) -> Actor:
         policy=effective_policy(user, now),
         sanction=sanction.kind if sanction and blocks_chat(sanction) else "",
         time_zone=user.time_zone,
-        notice_acknowledged=notice_acknowledged(user.pk, session_key),
+        notices=notices.pending(user.pk, session_key),
         care=cases.care_of(user.pk, now),
         read_at=now,
     )
@@ -120,8 +120,8 @@ def account_gate(actor: Actor) -> Refusal | None:
     return None
 
 
-def gate(actor: Actor, conversation: Conversation) -> Refusal | None:
-    """May the next turn happen in this conversation? Limits are decided in the turn itself.
+def gate(actor: Actor, conversation: Conversation, now: dt.datetime) -> Refusal | None:
+    """May the next turn happen in this conversation?
 
     While the companion is silent for a person in danger, only their leaving closes the way to the humans.
     """
@@ -132,10 +132,22 @@ def gate(actor: Actor, conversation: Conversation) -> Refusal | None:
     refusal = account_gate(actor)
     if refusal:
         return refusal
-    if not actor.notice_acknowledged:
+    if actor.notices:
         return Refusal("notice")
+    if refusal := time_gate(actor, now):
+        return refusal
     if not personas.may_talk(actor.policy, conversation.persona):
         return Refusal("persona", "gallery")
+    return None
+
+
+def time_gate(actor: Actor, now: dt.datetime) -> Refusal | None:
+    """Is there time left today, and is it not the hour of rest? Nobody without limits pays for the question."""
+    standing = usage.standing(actor.user_id, actor.policy, now)
+    if standing.quiet_until is not None:
+        return Refusal("quiet", "use")
+    if standing.minutes_left == 0:
+        return Refusal("limit", "use")
     return None
 
 
@@ -149,33 +161,6 @@ def state_of(conversation: Conversation, actor: Actor) -> str:
     if conversation.ended_at is not None:
         return "left"
     return "human" if actor.care.human else "open"
-
-
-def session_digest(session_key: str) -> str:
-    return hashlib.sha256(session_key.encode()).hexdigest()
-
-
-NOTICE_VERSION = "2026-11"
-
-
-def show_notice(user_id: uuid.UUID, session_key: str) -> Notice:
-    """The record that the notice "this is AI" was shown in this login; made the first time."""
-    notice, _created = Notice.objects.get_or_create(
-        user_id=user_id,
-        session_digest=session_digest(session_key),
-        kind=Notice.Kind.AI,
-        defaults={"version": NOTICE_VERSION},
-    )
-    return notice
-
-
-def notice_acknowledged(user_id: uuid.UUID, session_key: str) -> bool:
-    return Notice.objects.filter(
-        user_id=user_id,
-        session_digest=session_digest(session_key),
-        kind=Notice.Kind.AI,
-        acknowledged_at__isnull=False,
-    ).exists()
 
 
 def _session_alive(session_key: str) -> bool:

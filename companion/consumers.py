@@ -14,17 +14,18 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import realtime
-from companion import access, hearing, hub, offload, patrol, replies, sentences, turns
+from companion import access, hearing, hub, notices, offload, patrol, replies, sentences, turns, usage
 from companion.access import Actor, Refusal
 from companion.buckets import Bucket
-from companion.events import durable_frames
-from companion.models import Conversation
+from companion.events import durable_frames, notice_frame, usage_frame
+from companion.models import Conversation, Departure
 from companion.personas import NotFound
 
 log = logging.getLogger(__name__)
 
 TRY_LATER, MALFORMED, SESSION_ENDED, NOT_FOUND, TOO_MANY, TOO_FAST = 1013, 4400, 4401, 4404, 4408, 4429
 MALFORMED_ALLOWED = 5  # in a row
+ANSWERS = ("understood", "pause", "continue")
 Frame = dict[str, Any]
 
 
@@ -95,7 +96,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._refuse_crowd()
         wanted = uuid.UUID(self.scope["url_route"]["kwargs"]["conversation"])
         session_key = self.scope["session"].session_key or ""
-        self.actor, conversation, self.seen, notice = await offload.run(_open, user.pk, session_key, wanted)
+        self.actor, conversation, self.seen, standing = await offload.run(_open, user.pk, session_key, wanted)
         self._refuse_crowd()  # others may have come meanwhile
         self.conversation_id = conversation.public_id
         hub.join(self)
@@ -106,7 +107,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             "conversation": str(self.conversation_id),
             "event": self.seen,
             "state": access.state_of(conversation, self.actor),
-            "notice_required": notice,
+            "notices": [notice_frame(notice, self.actor.policy.language) for notice in self.actor.notices],
+            "usage": usage_frame(standing),
             "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
         }
 
@@ -163,6 +165,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             "resume": self._resume,
             "leave": self._leave,
             "acknowledge": self._acknowledge,
+            "shown": self._shown,
+            "here": self._here,
             "ping": self._ping,
         }
 
@@ -185,18 +189,30 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             reply.stop()
         await self._carry_out(await offload.run(turns.stop, self.actor, self.conversation_id), frame)
 
-    async def _leave(self, frame: Frame) -> None:
+    async def _leave(self, frame: Frame, how: str = Departure.How.BUTTON) -> None:
         reply = replies.current(self.conversation_id)
         if reply is not None:
             reply.silence()  # before anything else: not one more word of the persona
-        await self._carry_out(await offload.run(turns.leave, self.actor, self.conversation_id), frame)
+        await self._carry_out(await offload.run(turns.leave, self.actor, self.conversation_id, how), frame)
 
     async def _acknowledge(self, frame: Frame) -> None:
-        if frame.get("notice") != "ai":
+        notice, answer = _uuid(frame, "notice"), frame.get("answer")
+        if answer not in ANSWERS:
             raise Malformed("malformed")
         self.actor = await offload.run(access.refresh, self.actor, timezone.now())
-        await offload.run(turns.acknowledge_notice, self.user_id, self.actor.session_key)
+        await offload.run(notices.acknowledge, self.user_id, notice, answer)
+        if answer == "pause":
+            return await self._leave(frame, Departure.How.PAUSE)
         await self._catch_up()
+
+    async def _shown(self, frame: Frame) -> None:
+        await offload.run(notices.shown, self.user_id, _uuid(frame, "notice"), timezone.now())
+
+    async def _here(self, frame: Frame) -> None:
+        """The page is in sight and the person was active a moment ago: a minute of use."""
+        self.actor = await offload.run(access.refresh, self.actor, timezone.now())
+        standing = await offload.run(turns.here, self.actor, self.conversation_id)
+        await self._send({"kind": "usage", **usage_frame(standing)})
 
     async def _resume(self, frame: Frame) -> None:
         since = frame.get("since")
@@ -296,13 +312,12 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 def _open(
     user_id: uuid.UUID, session_key: str, conversation_id: uuid.UUID
-) -> tuple[Actor, Conversation, int, bool]:
+) -> tuple[Actor, Conversation, int, usage.Standing]:
     """Everything a new socket needs, in one hop."""
-    actor = access.load_actor(user_id, session_key, timezone.now())
+    now = timezone.now()
+    actor = access.load_actor(user_id, session_key, now)
     conversation = access.access_conversation(user_id, conversation_id)
-    if not actor.notice_acknowledged:
-        access.show_notice(user_id, session_key)
-    return actor, conversation, realtime.last_event(user_id), not actor.notice_acknowledged
+    return actor, conversation, realtime.last_event(user_id), usage.standing(user_id, actor.policy, now)
 
 
 def _replay(

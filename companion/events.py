@@ -15,8 +15,10 @@ from django.utils.safestring import SafeString
 from accounts.keyring import KeyringError
 from accounts.models import Event, User
 from accounts.realtime import NewEvent
-from companion import markdown, sentences
+from companion import markdown, notices, sentences
 from companion.models import Message
+from companion.notices import Pending
+from companion.usage import Standing
 from safety.resources import help_lines
 
 log = logging.getLogger(__name__)
@@ -39,12 +41,28 @@ class MessageFrame(TypedDict):
     ai_generated: bool
 
 
+class NoticeFrame(TypedDict):
+    """A notice that waits for its answer; `html` is the inside of its dialog."""
+
+    notice: str
+    about: str
+    html: str
+
+
+class UsageFrame(TypedDict):
+    """How much time is left: minutes until the daily limit (None without one), and until when the companion rests."""
+
+    minutes_left: int | None
+    quiet_until: str | None
+
+
 class Ready(TypedDict):
     kind: Literal["ready"]
     conversation: str
     event: int
     state: Literal["open", "left", "human"]
-    notice_required: bool
+    notices: list["NoticeFrame"]
+    usage: "UsageFrame"
     reply: dict[str, str] | None
 
 
@@ -113,6 +131,17 @@ class ConversationHuman(TypedDict):
     name: str
 
 
+class Usage(UsageFrame):
+    """Ephemeral; the answer to `here`."""
+
+    kind: Literal["usage"]
+
+
+class NoticeRaised(NoticeFrame):
+    kind: Literal["notice.raised"]
+    event: int
+
+
 class NoticeAcknowledged(TypedDict):
     kind: Literal["notice.acknowledged"]
     event: int
@@ -161,7 +190,9 @@ FRAMES: tuple[type, ...] = (
     ConversationLeft,
     ConversationReturned,
     ConversationHuman,
+    NoticeRaised,
     NoticeAcknowledged,
+    Usage,
     PolicyChanged,
     Refused,
     Error,
@@ -259,6 +290,8 @@ def _frame(
         frame["message"] = str(message_id)
     elif kind == "help.card":
         frame["html"] = help_card_html(data["level"], data["country"], language, data.get("need", "crisis"))
+    elif kind == "notice.raised":
+        frame["html"] = notices.html(data["about"], language)
     elif kind == "conversation.human":
         staff = frame.pop("staff", None)
         frame["name"] = staff_name(uuid.UUID(staff) if staff else None)
@@ -275,3 +308,12 @@ def help_card_html(level: str, country: str, language: str, need: str = "crisis"
         return render_to_string(
             "companion/_help_card.html", {"level": level, "lines": lines, "language": language}
         )
+
+
+def notice_frame(notice: Pending, language: str) -> NoticeFrame:
+    return {"notice": str(notice.id), "about": notice.kind, "html": notices.html(notice.kind, language)}
+
+
+def usage_frame(standing: Standing) -> UsageFrame:
+    quiet = standing.quiet_until
+    return {"minutes_left": standing.minutes_left, "quiet_until": quiet.isoformat() if quiet else None}

@@ -200,3 +200,90 @@ class TokenBudget(models.Model):
     scope = models.CharField(max_length=80, primary_key=True)
     used = models.BigIntegerField(default=0)
     expires_at = models.DateTimeField(db_index=True)  # serves the clean-up
+
+
+class UsageMinute(models.Model):
+    """A minute of the server's clock in which a person was there, on whatever device, tab or persona: the proof of time."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    minute = models.DateTimeField()  # UTC, seconds are zero
+    persona = models.ForeignKey(
+        Persona, models.SET_NULL, null=True, related_name="+"
+    )  # the first one of the minute
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["user", "minute"], name="usage_minute_once")
+        ]
+
+
+class UsageSession(models.Model):
+    """A stretch of continuous use: a pause shorter than half an hour does not end it (companion/usage.py)."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    conversation = models.UUIDField(null=True)  # where the person was last, for the line of a reminder
+    break_every = models.PositiveSmallIntegerField()  # minutes, by jurisdiction and age
+    breaks = models.PositiveSmallIntegerField(default=0)  # reminders of it so far
+    reality_every = models.PositiveSmallIntegerField(null=True)  # minutes; minors
+    realities = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)  # of the next reminder; None once the stretch is over
+    ended = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["user"], name="usage_session_open", condition=models.Q(ended=False)
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # Serves the reminders that are due among any number of people.
+            models.Index(
+                fields=["due_at"], name="usage_session_due", condition=models.Q(due_at__isnull=False)
+            )
+        ]
+
+
+class Departure(models.Model):
+    """A person went: nothing is sent to them for a day (draft article 18, final article 19)."""
+
+    class How(models.TextChoices):
+        BUTTON = "button", _("Button")
+        WORDS = "words", _("Words")
+        VOICE = "voice", _("Voice")
+        PAUSE = "pause", _("Break")
+        WINDOW = "window", _("Window closed")
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    conversation = models.UUIDField()
+    how = models.CharField(max_length=8, choices=How)
+    left_at = models.DateTimeField(default=timezone.now)
+    returned_at = models.DateTimeField(null=True)  # by the person, to the same conversation
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["user", "-left_at"], name="departure_latest")
+        ]
+
+
+class DependenceScore(models.Model):
+    """What a person's use says about dependence on one of their days: a number, its reasons and the step taken."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    day = models.DateField()
+    version = models.CharField(max_length=24)  # of the signal set
+    score = models.PositiveSmallIntegerField()
+    reasons = models.JSONField(default=list)  # [code, points, figure] each; never text
+    step = models.CharField(max_length=16, blank=True)  # the gentlest first; see safety/dependence.py
+    objected_at = models.DateTimeField(null=True)  # the person says that it is wrong: a human looks
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["user", "day"], name="dependence_once_a_day")
+        ]

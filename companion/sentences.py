@@ -22,7 +22,12 @@ _REFUSALS: dict[str, tuple[Promise, Promise | str]] = {
         _("Before you can talk here, name somebody we may reach if you are in danger."),
         _("Add a contact"),
     ),
-    "notice": (_("Please confirm first that you know you are talking with an AI."), ""),
+    "notice": (_("Please answer the notice on this page first."), ""),
+    "limit": (
+        _("Today's time is used up. You can read here; talking goes on tomorrow."),
+        _("See your use"),
+    ),
+    "quiet": (_("It is time to rest. Talking goes on when the quiet hours are over."), _("See your use")),
     "persona": (_("This companion is not available to you."), _("See other companions")),
     "left": (_("You left this conversation. You can come back whenever you like."), ""),
     "too_fast": (_("That was a lot at once. Please wait a moment and send it again."), ""),

@@ -329,6 +329,11 @@ OPERATOR_NAME: str = env.str("OPERATOR_NAME", "")
 OPERATOR_CONTACT: str = env.str("OPERATOR_CONTACT", "")
 OPERATOR_FILING: str = env.str("OPERATOR_FILING", "")  # algorithm filing number (final article 26)
 
+# --- where people are served from (guardians/data/jurisdictions.toml), and reminders that come sooner than the law asks --
+JURISDICTIONS: list[str] = env.list("JURISDICTIONS", default=["CN"])
+BREAK_EVERY_MINUTES: int = env.int("BREAK_EVERY_MINUTES", 120)  # of continuous use; never more than 120
+REALITY_EVERY_MINUTES: int = env.int("REALITY_EVERY_MINUTES", 30)  # for minors; never more than 30
+
 # --- help lines: whose are shown, from which file instead of the built-in one, and when a check is too long ago ---
 HELP_LINES_COUNTRIES: list[str] = env.list("HELP_LINES_COUNTRIES", default=["CN"])
 HELP_LINES_FILE: str = env.str("HELP_LINES_FILE", "")

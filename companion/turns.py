@@ -19,13 +19,12 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit, generation, ratelimit, realtime
-from accounts.models import Notice
+from accounts import audit, ratelimit, realtime
 from accounts.realtime import NewEvent
-from companion import access, danger, orders, personas, portrayal, statements
+from companion import access, danger, orders, personas, portrayal, statements, usage
 from companion.access import Actor, Refusal
 from companion.events import frames_of
-from companion.models import Conversation, Message
+from companion.models import Conversation, Departure, Message
 from companion.orders import Mood, Order, Said
 from companion.replies import Job, placeholder, running, stop_streaming
 from safety import cases, engine
@@ -95,7 +94,7 @@ def say(
         outcome.refusal = Refusal("empty")
         return outcome
     verdict = orders.assess(text, actor, heard.history, meaning, late=late)
-    outcome.refusal = access.gate(actor, conversation)
+    outcome.refusal = access.gate(actor, conversation, now)
     if outcome.refusal is None and len(text) > settings.MESSAGE_MAX_CHARACTERS:
         outcome.refusal = Refusal("too_long")
     if outcome.refusal is None and verdict.action == "answer" and not heard.within_rate:
@@ -120,7 +119,7 @@ def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Ou
     now = timezone.now()
     actor = access.refresh(actor, now)
     conversation = access.access_conversation(actor.user_id, conversation_id)
-    outcome = Outcome(actor, conversation.public_id, refusal=access.gate(actor, conversation))
+    outcome = Outcome(actor, conversation.public_id, refusal=access.gate(actor, conversation, now))
     if outcome.refusal is None and not _within_rate(actor):
         outcome.refusal = Refusal("too_fast")
     if outcome.refusal:
@@ -165,7 +164,16 @@ def stop(actor: Actor, conversation_id: uuid.UUID) -> Outcome:
     return Outcome(actor, conversation.public_id)
 
 
-def leave(actor: Actor, conversation_id: uuid.UUID) -> Outcome:
+def here(actor: Actor, conversation_id: uuid.UUID) -> usage.Standing:
+    """The person reads or writes in this minute; where they stand. A conversation that they left costs no time."""
+    now = timezone.now()
+    conversation = access.access_conversation(actor.user_id, conversation_id)
+    if conversation.ended_at is None and access.time_gate(actor, now) is None:
+        usage.touch(actor.user_id, actor.policy, conversation.persona_id, conversation.public_id, now)
+    return usage.standing(actor.user_id, actor.policy, now)
+
+
+def leave(actor: Actor, conversation_id: uuid.UUID, how: str = Departure.How.BUTTON) -> Outcome:
     """End the conversation at once (final article 19): no gate may hinder it and nothing of the persona follows."""
     now = timezone.now()
     actor = access.refresh(actor, now)
@@ -174,7 +182,7 @@ def leave(actor: Actor, conversation_id: uuid.UUID) -> Outcome:
     with transaction.atomic(durable=True):
         conversation = statements.lock_conversation(conversation.pk)
         happened: list[NewEvent] = []
-        _emit(outcome, happened, _end(conversation, actor, happened, now))
+        _emit(outcome, happened, _end(conversation, actor, happened, now, how))
     return outcome
 
 
@@ -196,19 +204,11 @@ def open_conversation(actor: Actor, slug: str) -> Conversation:
             greeting.seal(actor.user_id, portrayal.greeting(persona, actor.policy.language))
             greeting.save(force_insert=True)
         elif Conversation.objects.filter(pk=conversation.pk, ended_at__isnull=False).update(ended_at=None):
+            Departure.objects.filter(
+                user_id=actor.user_id, conversation=conversation.public_id, returned_at=None
+            ).update(returned_at=now)
             realtime.emit(actor.user_id, NewEvent("conversation.returned", conversation.public_id))
     return conversation
-
-
-def acknowledge_notice(user_id: uuid.UUID, session_key: str) -> None:
-    """Record that the person confirmed, in this login, that the partner is an AI (draft article 16)."""
-    now = timezone.now()
-    with transaction.atomic(durable=True):
-        notice = access.show_notice(user_id, session_key)
-        if Notice.objects.filter(pk=notice.pk, acknowledged_at__isnull=True).update(acknowledged_at=now):
-            audit.record("notice.acknowledged", actor=user_id, subject=user_id, notice=notice.kind)
-            generation.policy_changed(user_id)
-            realtime.emit(user_id, NewEvent("notice.acknowledged", data={"notice": notice.kind}))
 
 
 def follow_up(job: Job) -> Outcome:
@@ -226,7 +226,7 @@ def follow_up(job: Job) -> Outcome:
     mood = _mood(newest) if newest is not None and newest.author == Message.Author.USER else None
     if newest is None or mood is None:
         return outcome
-    if access.silent(actor, conversation) or access.gate(actor, conversation):
+    if access.silent(actor, conversation) or access.gate(actor, conversation, now):
         return outcome
     history = orders.window(conversation, actor.user_id, before=newest.pk)
     order = orders.order(actor, conversation, history, newest.open(actor.user_id), now, mood)
@@ -270,7 +270,7 @@ def _record(
         silent = access.silent(actor, conversation)
         case, fresh = danger.note(conversation, actor.user_id, message.public_id, verdict, text)
         if verdict.action == "exit":
-            changed += _end(conversation, actor, happened, now)
+            changed += _end(conversation, actor, happened, now, Departure.How.WORDS)
         elif actor.care.human:
             pass  # a human answers
         elif silent and not fresh:
@@ -367,13 +367,15 @@ def _answer(
 
 
 def _end(
-    conversation: Conversation, actor: Actor, happened: list[NewEvent], now: dt.datetime
+    conversation: Conversation, actor: Actor, happened: list[NewEvent], now: dt.datetime, how: str
 ) -> list[Message]:
     if conversation.ended_at is not None:
         return []
     changed = stop_streaming(conversation, happened, now)
     Conversation.objects.filter(pk=conversation.pk).update(ended_at=now)
-    changed.append(system_line(conversation, "exit.done", happened, now))
+    Departure.objects.create(user_id=actor.user_id, conversation=conversation.public_id, how=how, left_at=now)
+    line = "break.paused" if how == Departure.How.PAUSE else "exit.done"
+    changed.append(system_line(conversation, line, happened, now))
     happened.append(NewEvent("conversation.left", conversation.public_id))
     audit.record(
         "conversation.ended", actor=actor.user_id, subject=actor.user_id, target=str(conversation.public_id)

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from accounts import views as account_views
-from companion.views import chat, health, pages
+from companion.views import chat, health, pages, use
 from companion.views import personas as persona_views
 from safety.views import contact
 
@@ -31,6 +31,7 @@ urlpatterns = [
     path("chats/<uuid:public_id>/older/", chat.older, name="chat_older"),
     path("chats/<uuid:public_id>/leave/", chat.leave, name="chat_leave"),
     path("chats/<uuid:public_id>/memories/", chat.memories, name="memories"),
+    path("use/", use.use, name="use"),
     path("notice/acknowledge/", chat.acknowledge, name="notice_acknowledge"),
     path("alerts/<str:token>/", contact.contact, name="alert_contact"),
     path("", include("safety.views.moderation_urls")),

@@ -83,3 +83,40 @@ class PersonaBlock(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["minor", "persona"], name="persona_block_once")
         ]
+
+
+class Limits(models.Model):
+    """Daily time and quiet hours that somebody set for a person. A history: the newest row in force counts.
+
+    What makes limits wider is in force from the next day on, so that nobody talks themselves out of one at night.
+    """
+
+    class Setter(models.TextChoices):
+        SELF = "self", _("Oneself")
+        GUARDIAN = "guardian", _("Guardian")
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="limits")
+    setter = models.CharField(max_length=10, choices=Setter)
+    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    daily_minutes = models.PositiveSmallIntegerField(null=True, blank=True)  # None: no limit of this setter's
+    quiet_from = models.TimeField(null=True, blank=True)  # local time; both or neither
+    quiet_until = models.TimeField(null=True, blank=True)
+    valid_from = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["user", "setter", "-valid_from", "-id"], name="limits_in_force")
+        ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                name="limits_quiet_both_or_neither",
+                condition=models.Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | models.Q(quiet_from__isnull=False, quiet_until__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="limits_at_most_a_day",
+                condition=models.Q(daily_minutes__isnull=True) | models.Q(daily_minutes__lte=1440),
+            ),
+        ]

@@ -28,7 +28,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from companion import access, turns
+from companion import access, notices, turns
 from companion.models import Conversation, Message
 from tests import embeddings
 from tests.cast import PASSWORD
@@ -167,8 +167,14 @@ def sign_in(user: User, *, notice: bool = True) -> str:
     assert response.status_code == 302, "login failed"
     session = client.cookies[settings.SESSION_COOKIE_NAME].value
     if notice:
-        turns.acknowledge_notice(user.pk, session)
+        confirm_notices(user.pk, session)
     return session
+
+
+def confirm_notices(user_id: uuid.UUID, session: str) -> None:
+    """As the person does on the first page of a login."""
+    for notice in notices.pending(user_id, session):
+        notices.acknowledge(user_id, notice.id, "understood")
 
 
 def open_conversation(user: User, session: str, slug: str = "botanist") -> Conversation:

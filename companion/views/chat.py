@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import realtime
-from accounts.models import User
-from companion import access, history, memory, personas, portrayal, replies, sentences, turns
+from accounts.models import Notice, User
+from companion import access, history, memory, notices, personas, portrayal, replies, sentences, turns, usage
 from companion.access import Refusal
-from companion.events import help_card_html, staff_name
-from companion.models import Conversation, Message
+from companion.events import help_card_html, notice_frame, staff_name
+from companion.models import Conversation, Departure, Message
 from companion.personas import NotFound
 from safety import cases, risk
 
@@ -103,14 +103,15 @@ def _chat_page(
     language = actor.policy.language
     # Read before the messages: what is replayed may repeat something, but nothing is passed over.
     last_event = realtime.last_event(actor.user_id)
-    if not actor.notice_acknowledged:
-        access.show_notice(actor.user_id, actor.session_key)
     refusal = None if actor.care.muted else access.account_gate(actor)
     if refusal is None and not actor.care.muted and not personas.may_talk(actor.policy, conversation.persona):
         refusal = Refusal("persona", "gallery")
+    now = timezone.now()
+    if refusal is None and not actor.care.muted:
+        refusal = access.time_gate(actor, now)
     page = page or history.newest_page(conversation, actor.user_id, language)
     reply = replies.current(conversation.public_id)
-    level = risk.recent_level(actor.user_id, timezone.now())
+    level = risk.recent_level(actor.user_id, now)
     context = {
         "conversation": conversation,
         "state": access.state_of(conversation, actor),
@@ -121,7 +122,8 @@ def _chat_page(
         "help_away": help_card_html("soft", settings.HELP_LINES_COUNTRIES[0], language),
         "human_name": _in_charge(actor),
         "last_event": last_event,
-        "notice_required": not actor.notice_acknowledged,
+        "notices": [notice_frame(notice, language) for notice in actor.notices],
+        "usage": usage.standing(actor.user_id, actor.policy, now),
         "blocked": _blocked(refusal, language),
         "max_characters": settings.MESSAGE_MAX_CHARACTERS,
         "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
@@ -168,12 +170,16 @@ def leave(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 def acknowledge(request: HttpRequest) -> HttpResponse:
-    """The notice confirmed without JavaScript."""
+    """A notice answered without JavaScript."""
     actor = _actor(request)
-    turns.acknowledge_notice(actor.user_id, actor.session_key)
+    answer = request.POST.get("answer", "understood")
     try:
-        return redirect("chat", uuid.UUID(request.POST.get("conversation", "")))
-    except ValueError:
+        conversation = uuid.UUID(request.POST.get("conversation", ""))
+        notices.acknowledge(actor.user_id, uuid.UUID(request.POST.get("notice", "")), answer)
+        if answer == Notice.Answer.PAUSE:
+            turns.leave(actor, conversation, Departure.How.PAUSE)
+        return redirect("chat", conversation)
+    except (ValueError, NotFound):
         return redirect("gallery")
 
 

@@ -27,6 +27,7 @@ from safety import cases
 from safety.engine import Verdict
 from safety.models import CrisisCase
 from tests.cast import make_user
+from tests.live import confirm_notices
 
 CRISIS = "我不想活了"  # level 3 by the rules alone
 
@@ -81,7 +82,7 @@ def _person(name: str) -> Person:
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.save()
     key = session.session_key or ""
-    turns.acknowledge_notice(user.pk, key)
+    confirm_notices(user.pk, key)
     conversation = turns.open_conversation(access.load_actor(user.pk, key, now), "botanist")
     return Person(str(user.pk), key, str(conversation.public_id))
 

@@ -116,9 +116,12 @@ def test_leaving_and_coming_back_without_javascript(conversation, adult) -> None
 def test_the_notice_can_be_confirmed_without_javascript(conversation, adult) -> None:
     client = reader(adult)
     url = reverse("chat", args=[conversation.public_id])
-    assert client.get(url).context["notice_required"] is True
-    client.post(reverse("notice_acknowledge"), {"conversation": conversation.public_id})
-    assert client.get(url).context["notice_required"] is False
+    [notice] = client.get(url).context["notices"]
+    client.post(
+        reverse("notice_acknowledge"),
+        {"conversation": conversation.public_id, "notice": notice["notice"], "answer": "understood"},
+    )
+    assert client.get(url).context["notices"] == []
     assert (
         Notice.objects.filter(user=adult, acknowledged_at__isnull=False).count() == 2
     )  # this login and the fixture's

@@ -73,7 +73,7 @@ async def test_a_message_is_kept_before_it_is_shown_and_the_reply_streams(talk, 
         created = await socket.until("message.created")
         started = await socket.until("reply.started")
         finished = await socket.until("reply.finished")
-    assert (ready["state"], ready["notice_required"], ready["reply"]) == ("open", False, None)
+    assert (ready["state"], ready["notices"], ready["reply"]) == ("open", [], None)
     assert created["message"]["client_id"] == client_id
     assert shown(socket.frames) == "你好呀，今天的云很低。"
     assert finished["message"]["id"] == started["message"]["id"]

@@ -187,22 +187,24 @@ async def test_the_notice_comes_first(site, adult, model):
     session = await asyncio.to_thread(sign_in, adult, notice=False)
     conversation = (await asyncio.to_thread(open_conversation, adult, session)).public_id
     async with site.socket(session, conversation) as socket:
-        assert (await socket.until("ready"))["notice_required"] is True
+        [waiting] = (await socket.until("ready"))["notices"]
+        assert waiting["about"] == "ai"
         await socket.say("先聊再说")
         assert (await socket.until("refused"))["code"] == "notice"
-        await socket.send(type="acknowledge", notice="ai")
+        await socket.send(type="shown", notice=waiting["notice"])
+        await socket.send(type="acknowledge", notice=waiting["notice"], answer="understood")
         await socket.until("notice.acknowledged")
         await socket.say("现在可以了")
         await socket.until("reply.finished")
     notice = await adult.notices.aget()
     assert notice.acknowledged_at is not None
-    assert notice.shown_at <= notice.acknowledged_at
+    assert notice.raised_at <= notice.shown_at <= notice.acknowledged_at
 
 
 async def test_a_new_login_brings_the_notice_again(talk):
     again = await asyncio.to_thread(sign_in, talk.user, notice=False)
     async with talk.site.socket(again, talk.conversation) as socket:
-        assert (await socket.until("ready"))["notice_required"] is True
+        assert [notice["about"] for notice in (await socket.until("ready"))["notices"]] == ["ai"]
 
 
 async def test_a_measure_against_the_account_refuses_with_its_own_sentence(talk, moderator, model):

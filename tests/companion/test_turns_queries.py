@@ -18,7 +18,7 @@ from tests.live import companions, open_conversation, sign_in
 __all__ = ["companions"]
 pytestmark = pytest.mark.django_db(transaction=True)
 # Statements, with BEGIN and COMMIT where there is a transaction. A higher number is a decision, not an accident.
-SAY, CHECKPOINT, COMMIT, OPEN, LEAVE = 15, 1, 8, 8, 11
+SAY, CHECKPOINT, COMMIT, OPEN, LEAVE = 15, 1, 8, 9, 12
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ const title = document.title;
 let unread = 0; // came while another tab was in front
 let below = 0; // came below what is in sight
 let reminder = 0;
+/** @type {{notice: string, about: string, html: string}[]} */
+let waiting = []; // notices
 
 const scroll = followBottom(get("scroll"), log.list, showPill);
 const composer = createComposer(get("composer"), { conversation, limit: Number(limit), say, send, stop });
@@ -34,7 +36,6 @@ if (state === "left") leave();
 log.restamp();
 scroll.toEnd();
 showReplying();
-if (get("notice").open) panels.notice(acknowledge);
 // Written before a reload and not confirmed. The server knows them by their id, so sending them again is safe.
 for (const pending of JSON.parse(recall(outboxKey, "sessionStorage") ?? "[]")) {
   if (store.left || log.find("client", pending.client_id)) continue;
@@ -49,6 +50,7 @@ const line = root.hasAttribute("data-blocked")
       line: (up) => panels.line(up, () => line.look()),
       ended: panels.ended,
     });
+if (get("notice").open) showNotices([noticeOfPage()]);
 
 loadOlder(get("scroll"), log.list, say("older_failed"), (older) => {
   for (const { dataset } of older.querySelectorAll("[data-id]")) store.know(dataset.id, dataset.state);
@@ -66,7 +68,7 @@ function receive(frame) {
       if (wasLeft && frame.state !== "left") return location.reload();
       if (frame.state === "left") leave();
       panels.human(frame.state === "human");
-      if (frame.notice_required) panels.notice(acknowledge);
+      showNotices(frame.notices);
       if (frame.event > store.since) line.send({ type: "resume", since: store.since });
       for (const pending of store.outbox) if (pending.state === "sending") deliver(pending);
       break;
@@ -83,15 +85,16 @@ function receive(frame) {
     case "help.card":
       panels.help(frame.html);
       break;
+    case "notice.raised":
+      if (!waiting.some((one) => one.notice === frame.notice)) showNotices([...waiting, frame]);
+      break;
     case "notice.acknowledged":
-      panels.noticed();
-      composer.field.focus();
+      showNotices(waiting.filter((one) => one.notice !== frame.notice));
       break;
     case "refused":
     case "error":
       if (frame.code === "failed") panels.helpAway();
-      if (frame.code === "notice") panels.notice(acknowledge);
-      else if (!frame.id) panels.bar({ text: frame.text, label: frame.link?.label, href: frame.link?.url });
+      if (!frame.id) panels.bar({ text: frame.text, label: frame.link?.label, href: frame.link?.url });
   }
   keepOutbox();
   showReplying();
@@ -154,8 +157,22 @@ function stop() {
   line.send({ type: "stop" });
 }
 
-function acknowledge() {
-  return line.send({ type: "acknowledge", notice: "ai" });
+/** @param {{notice: string, about: string, html: string}[]} notices */
+function showNotices(notices) {
+  const had = waiting.length;
+  waiting = notices;
+  panels.notices(waiting, acknowledge);
+  if (waiting.length) line.send({ type: "shown", notice: waiting[0].notice });
+  else if (had) composer.field.focus();
+}
+
+function noticeOfPage() {
+  const body = get("notice-body");
+  return { notice: get("notice").querySelector("[name=notice]").value, about: body.dataset.about, html: body.innerHTML };
+}
+
+function acknowledge(notice, answer) {
+  return line.send({ type: "acknowledge", notice, answer });
 }
 
 /** From here on nothing of the persona is shown, whatever is still on its way. */

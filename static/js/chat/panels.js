@@ -82,21 +82,29 @@ export function createPanels(root, say) {
       get("human").hidden = !inCharge;
     },
 
-    /** @param {() => boolean} acknowledge says whether the server was told; otherwise the form is posted */
-    notice(acknowledge) {
-      if (dialog.matches(":modal")) return;
-      confirmed = false;
-      dialog.removeAttribute("open");
-      dialog.showModal();
-      dialog.querySelector("form").onsubmit = (event) => {
-        if (acknowledge()) event.preventDefault();
+    /**
+     * Notices that wait for an answer, one after the other.
+     * @param {{notice: string, about: string, html: string}[]} waiting
+     * @param {(notice: string, answer: string) => boolean} acknowledge says whether the server was told; otherwise the
+     *   form is posted
+     */
+    notices(waiting, acknowledge) {
+      const [first] = waiting;
+      const form = dialog.querySelector("form");
+      confirmed = !first;
+      if (!first) return dialog.close();
+      if (form.elements.notice.value !== first.notice) {
+        form.elements.notice.value = first.notice;
+        get("notice-body").innerHTML = first.html;
+        get("notice-body").dataset.about = first.about;
+      }
+      if (!dialog.matches(":modal")) {
+        dialog.removeAttribute("open");
+        dialog.showModal();
+      }
+      form.onsubmit = (event) => {
+        if (acknowledge(form.elements.notice.value, event.submitter?.value ?? "understood")) event.preventDefault();
       };
-    },
-
-    /** Confirmed, here or in another tab. */
-    noticed() {
-      confirmed = true;
-      dialog.close();
     },
 
     left() {
