@@ -87,7 +87,7 @@ def test_older_messages_are_a_fragment_for_the_script_and_a_page_for_a_link(conv
         assert "line 50 of many" not in text
 
 
-@pytest.mark.parametrize("before", ["", "x", str(uuid.uuid4())])
+@pytest.mark.parametrize("before", ["", "x", str(uuid.uuid4())], ids=["empty", "no id", "unknown"])
 def test_an_unknown_place_in_the_history_is_not_found(conversation, adult, before) -> None:
     url = f"{reverse('chat_older', args=[conversation.public_id])}?before={before}"
     assert reader(adult).get(url).status_code == 404
