@@ -14,7 +14,19 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import realtime
-from companion import access, hearing, hub, notices, offload, patrol, replies, sentences, turns, usage
+from companion import (
+    access,
+    hearing,
+    hub,
+    leaving,
+    notices,
+    offload,
+    patrol,
+    replies,
+    sentences,
+    turns,
+    usage,
+)
 from companion.access import Actor, Refusal
 from companion.buckets import Bucket
 from companion.events import durable_frames, notice_frame, usage_frame
@@ -24,6 +36,7 @@ from companion.personas import NotFound
 log = logging.getLogger(__name__)
 
 TRY_LATER, MALFORMED, SESSION_ENDED, NOT_FOUND, TOO_MANY, TOO_FAST = 1013, 4400, 4401, 4404, 4408, 4429
+BY_THE_PAGE = (1000, 1001)  # a window that was closed or went elsewhere; a lost line is 1006
 MALFORMED_ALLOWED = 5  # in a row
 ANSWERS = ("understood", "pause", "continue")
 Frame = dict[str, Any]
@@ -51,6 +64,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     # No channel of its own: the hub hears the doorbell for every socket (accounts/realtime.py).
     channel_layer_alias = ""
     entered = False  # frames count only between `ready` and the close
+    left = False  # from `conversation.left` on, nothing of the persona is sent here, whoever would
     actor: Actor
     user_id: uuid.UUID
     conversation_id: uuid.UUID
@@ -99,9 +113,10 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.actor, conversation, self.seen, standing = await offload.run(_open, user.pk, session_key, wanted)
         self._refuse_crowd()  # others may have come meanwhile
         self.conversation_id = conversation.public_id
+        self.left = conversation.ended_at is not None
         hub.join(self)
         self.entered = True
-        reply = replies.current(self.conversation_id)
+        reply = None if self.left else replies.current(self.conversation_id)
         return {
             "kind": "ready",
             "conversation": str(self.conversation_id),
@@ -115,6 +130,15 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     def _refuse_crowd(self) -> None:
         if hub.count(self.user_id) >= settings.SOCKET_MAX_PER_USER:
             raise Closed(TOO_MANY)
+
+    async def disconnect(self, code: int) -> None:
+        if self.entered and code in BY_THE_PAGE:
+            self._gone()
+
+    def _gone(self) -> None:
+        """The page says that it closes, or closed the line in good order."""
+        hub.part(self)
+        leaving.window_closed(self.user_id, self.conversation_id)
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
         self.entered = False
@@ -164,6 +188,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             "retry": self._again,
             "resume": self._resume,
             "leave": self._leave,
+            "voice": self._voice,
+            "closing": self._closing,
             "acknowledge": self._acknowledge,
             "shown": self._shown,
             "here": self._here,
@@ -195,6 +221,18 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             reply.silence()  # before anything else: not one more word of the persona
         await self._carry_out(await offload.run(turns.leave, self.actor, self.conversation_id, how), frame)
 
+    async def _voice(self, frame: Frame) -> None:
+        """What somebody said aloud: only whether it means leaving. To talk, the page sends it as a message."""
+        text = frame.get("text")
+        if not isinstance(text, str):
+            raise Malformed("malformed")
+        await self._carry_out(await offload.run(turns.spoken, self.actor, self.conversation_id, text), frame)
+
+    async def _closing(self, frame: Frame) -> None:
+        """A page that comes back (the browser keeps some) opens a new line."""
+        self._gone()
+        await self.close(BY_THE_PAGE[0])
+
     async def _acknowledge(self, frame: Frame) -> None:
         notice, answer = _uuid(frame, "notice"), frame.get("answer")
         if answer not in ANSWERS:
@@ -221,7 +259,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.actor = await offload.run(access.refresh, self.actor, timezone.now())
         await self._catch_up(since)
         reply = replies.current(self.conversation_id)
-        if reply is not None:
+        if reply is not None and not self.left:
             await self._send(
                 {
                     "kind": "reply.snapshot",
@@ -258,9 +296,16 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self._catch_up()
 
     def show(self, text: str) -> None:
-        task = asyncio.ensure_future(self.send(text_data=text))
+        task = asyncio.ensure_future(self._show(text))
         self.shown.add(task)  # the loop keeps only weak references
         task.add_done_callback(self.shown.discard)
+
+    async def _show(self, text: str) -> None:
+        if not self.left:
+            await self.send(text_data=text)
+
+    async def still_here(self) -> None:
+        await offload.run(leaving.came_back, self.user_id, self.conversation_id, timezone.now())
 
     async def look(self, newest: int) -> None:
         if newest > self.seen:
@@ -307,6 +352,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self._send({"kind": "error", "id": _client_id(asked), "code": code, "text": sentence})
 
     async def _send(self, frame: Frame) -> None:
+        if frame["kind"] in ("conversation.left", "conversation.returned"):
+            self.left = frame["kind"] == "conversation.left"
         await self.send(text_data=json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
 
 
@@ -317,6 +364,7 @@ def _open(
     now = timezone.now()
     actor = access.load_actor(user_id, session_key, now)
     conversation = access.access_conversation(user_id, conversation_id)
+    leaving.came_back(user_id, conversation_id, now)
     return actor, conversation, realtime.last_event(user_id), usage.standing(user_id, actor.policy, now)
 
 

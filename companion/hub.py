@@ -38,6 +38,9 @@ class Listener(Protocol):
     async def end_session(self) -> None:
         """The login is over."""
 
+    async def still_here(self) -> None:
+        """Another process believes that the last window of the conversation was closed; this one is open."""
+
 
 _by_conversation: defaultdict[uuid.UUID, set[Listener]] = defaultdict(set)
 _by_user: defaultdict[uuid.UUID, set[Listener]] = defaultdict(set)
@@ -65,6 +68,11 @@ def count(user_id: uuid.UUID) -> int:
     return len(_by_user.get(user_id, ()))
 
 
+def shows(conversation_id: uuid.UUID) -> bool:
+    """Is a page of the conversation open in this process?"""
+    return conversation_id in _by_conversation
+
+
 def everyone() -> list[Listener]:
     return [listener for listeners in _by_user.values() for listener in listeners]
 
@@ -89,6 +97,9 @@ async def rung(user_id: uuid.UUID, message: dict[str, Any]) -> None:
     listeners = list(_by_user.get(user_id, ()))
     if message["type"] == "event":
         await each(listener.look(message["event"]) for listener in listeners)
+    elif message["type"] == "window.closed":
+        same = [listener for listener in listeners if listener.conversation_id.hex == message["conversation"]]
+        await each(listener.still_here() for listener in same[:1])
     else:
         session = message["session"]  # None: every login of the person
         await each(listener.end_session() for listener in listeners if session in (None, listener.login[2]))

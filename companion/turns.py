@@ -48,6 +48,14 @@ class Outcome:
     job: Job | None = None
 
 
+class Closed(Exception):
+    """No conversation is begun now."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+
+
 @dataclass(frozen=True)
 class Heard:
     """A message before it is judged."""
@@ -83,8 +91,9 @@ def say(
 ) -> Outcome:
     """Take a message. Sent again with the same client id, it is answered with the same frame and starts nothing.
 
-    MESSAGES_PER_MINUTE refuses ordinary messages only, never one in which somebody is at risk or wants to leave. Whoever
-    is at risk is shown the help card, whatever else refuses the message. `late`: the meaning did not come in time.
+    MESSAGES_PER_MINUTE refuses ordinary messages only, never one in which somebody is at risk or wants to leave. No gate
+    refuses to let somebody go. Whoever is at risk is shown the help card, whatever else refuses the message. `late`: the
+    meaning did not come in time.
     """
     now = timezone.now()
     actor = access.refresh(actor, now)
@@ -94,7 +103,8 @@ def say(
         outcome.refusal = Refusal("empty")
         return outcome
     verdict = orders.assess(text, actor, heard.history, meaning, late=late)
-    outcome.refusal = access.gate(actor, conversation, now)
+    leaves = verdict.action == "exit" and conversation.ended_at is None
+    outcome.refusal = None if leaves else access.gate(actor, conversation, now)
     if outcome.refusal is None and len(text) > settings.MESSAGE_MAX_CHARACTERS:
         outcome.refusal = Refusal("too_long")
     if outcome.refusal is None and verdict.action == "answer" and not heard.within_rate:
@@ -186,12 +196,30 @@ def leave(actor: Actor, conversation_id: uuid.UUID, how: str = Departure.How.BUT
     return outcome
 
 
+def spoken(actor: Actor, conversation_id: uuid.UUID, text: str) -> Outcome:
+    """What somebody said aloud: when it means leaving they have left, otherwise nothing happens and nothing is kept."""
+    actor = access.refresh(actor, timezone.now())
+    outcome = Outcome(actor, access.access_conversation(actor.user_id, conversation_id).public_id)
+    text = _tidy(text)
+    if len(text) > settings.MESSAGE_MAX_CHARACTERS:
+        outcome.refusal = Refusal("too_long")
+    elif text and orders.assess(text, actor, [], None).action == "exit":
+        return leave(actor, conversation_id, Departure.How.VOICE)
+    elif not _within_rate(actor, "voice"):
+        outcome.refusal = Refusal("too_fast")
+    return outcome
+
+
 def open_conversation(actor: Actor, slug: str) -> Conversation:
     """The person's thread with a companion: begun with its greeting, or opened again after they had left."""
     persona = personas.access_persona(actor.policy, slug)
     if not personas.may_talk(actor.policy, persona):
         raise personas.NotFound
     now = timezone.now()
+    # What was begun can be read and left; nothing is begun while a switch is off.
+    off = access.switch_gate(actor.policy) or access.persona_gate(actor.policy, persona)
+    if off and not Conversation.objects.filter(user_id=actor.user_id, persona=persona).exists():
+        raise Closed(off)
     with transaction.atomic(durable=True):
         conversation, created = Conversation.objects.get_or_create(user_id=actor.user_id, persona=persona)
         if created:
@@ -403,10 +431,10 @@ def _tidy(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "").strip()
 
 
-def _within_rate(actor: Actor) -> bool:
+def _within_rate(actor: Actor, what: str = "message") -> bool:
     """For one person over all pages and processes; without Valkey each process counts for itself."""
     limit = settings.MESSAGES_PER_MINUTE
-    return ratelimit.allow(f"message:{actor.user_id}", rate=limit / 60, burst=limit)
+    return ratelimit.allow(f"{what}:{actor.user_id}", rate=limit / 60, burst=limit)
 
 
 def _question(conversation: Conversation, message_id: uuid.UUID) -> tuple[Message | None, Message | None]:
