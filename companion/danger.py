@@ -9,9 +9,9 @@ import uuid
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.models import User
 from accounts.realtime import NewEvent
-from companion.models import Conversation, Message
+from companion import statements
+from companion.models import Conversation
 from safety import cases, script
 from safety.engine import Verdict
 from safety.models import CrisisCase
@@ -46,20 +46,11 @@ def note(
     category = cases.category_of(verdict)
     if category is None:
         return None, False
-    user = User.objects.get(pk=user_id)
-    before = cases.level_of(user_id)
-    case = cases.raise_signal(
-        user,
-        message=message,
-        conversation=conversation.public_id,
-        verdict=verdict,
-        category=category,
-        text=text,
-    )
+    case, fresh = cases.take_signal(user_id, message, conversation.public_id, verdict, category, text)
     if case.ai_muted and conversation.ai_muted_at is None:
         conversation.ai_muted_at = timezone.now()
         Conversation.objects.filter(pk=conversation.pk).update(ai_muted_at=conversation.ai_muted_at)
-    return case, case.level > before
+    return case, fresh
 
 
 def script_line(
@@ -67,8 +58,8 @@ def script_line(
 ) -> str:
     """The next line of the script, "" when one was shown a moment ago. The case is locked or its conversation is."""
     if not fresh:
-        newest = conversation.messages.filter(author=Message.Author.SYSTEM).order_by("-pk").first()
-        if newest is not None and newest.created_at > now - PAUSE:
+        newest = statements.newest_line_at(conversation.pk)
+        if newest is not None and newest > now - PAUSE:
             return ""
     standing = script.Standing(
         case.category, 0 if fresh else case.script_step, bool(case.ladder.get("1")), fresh

@@ -6,8 +6,10 @@ Durable frames are built from event rows and the messages they name, so a replay
 import logging
 import uuid
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal, NotRequired, TypedDict
 
+from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.safestring import SafeString
@@ -303,6 +305,11 @@ def help_card_html(level: str, country: str, language: str, need: str = "crisis"
 
     The lines for this need stand first; `need` is one of the kinds of safety/resources.py.
     """
+    return _help_card(level, country, language, need, settings.HELP_LINES_FILE)
+
+
+@lru_cache(maxsize=64)  # there are few, and in a flood each message shows one
+def _help_card(level: str, country: str, language: str, need: str, _file: str) -> SafeString:
     lines = sorted(help_lines(country), key=lambda line: need not in line.kinds)
     with translation.override(language):
         return render_to_string(

@@ -39,6 +39,11 @@ _STREAMING = (
 )
 _MEMORIES = "SELECT public_id, body FROM companion_memory WHERE user_id = %s AND persona_id = %s ORDER BY id DESC LIMIT %s"
 _LATER = "SELECT EXISTS (SELECT 1 FROM companion_message WHERE conversation_id = %s AND id > %s AND author = 'user')"
+_SENT = "SELECT EXISTS (SELECT 1 FROM companion_message WHERE conversation_id = %s AND client_id = %s)"
+_LINE = (
+    "SELECT created_at FROM companion_message WHERE conversation_id = %s AND author = 'system' "
+    "ORDER BY id DESC LIMIT 1"
+)
 
 
 def own_conversation(user_id: uuid.UUID, public_id: uuid.UUID) -> Conversation | None:
@@ -75,6 +80,17 @@ def memories(user_id: uuid.UUID, persona_pk: int, limit: int) -> list[tuple[uuid
 def said_later(conversation_pk: int, message_pk: int) -> bool:
     """Has the person written since this message?"""
     return bool(_fetch(_LATER, conversation_pk, message_pk)[0][0])
+
+
+def sent_before(conversation_pk: int, client_id: uuid.UUID) -> bool:
+    """Is the message with this id of the client's here already?"""
+    return bool(_fetch(_SENT, conversation_pk, client_id)[0][0])
+
+
+def newest_line_at(conversation_pk: int) -> dt.datetime | None:
+    """When the last reviewed sentence was said; None before the first."""
+    rows = _fetch(_LINE, conversation_pk)
+    return rows[0][0] if rows else None
 
 
 def _fetch(sql: str, *params: Any) -> list[Any]:

@@ -355,9 +355,9 @@ def _assessed(actor: Actor, message: uuid.UUID, verdict: Verdict, now: dt.dateti
 
 def _repeat(outcome: Outcome, conversation: Conversation, client_id: uuid.UUID | None) -> bool:
     """A message that is here already is answered with the frame it had then, even if now it would be refused."""
-    known = client_id and Message.objects.filter(conversation=conversation, client_id=client_id).first()
-    if not known:
+    if client_id is None or not statements.sent_before(conversation.pk, client_id):
         return False
+    known = Message.objects.get(conversation=conversation, client_id=client_id)
     actor, kind = outcome.actor, "message.created"
     seq = realtime.number(actor.user_id, kind, known.public_id)
     event = NewEvent(kind, conversation.public_id, known.public_id)

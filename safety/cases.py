@@ -79,9 +79,24 @@ def raise_signal(
 
     A higher level restarts the ladder. The same message twice is one signal.
     """
+    return take_signal(user.pk, message, conversation, verdict, category, text, now, canary=canary)[0]
+
+
+def take_signal(
+    user_id: uuid.UUID,
+    message: uuid.UUID,
+    conversation: uuid.UUID,
+    verdict: Verdict,
+    category: CrisisCase.Category,
+    text: str,
+    now: dt.datetime | None = None,
+    *,
+    canary: bool = False,
+) -> tuple[CrisisCase, bool]:
+    """raise_signal() for messages: also whether the case is new or graver by it. In a flood most change nothing in it."""
     now = now or clock.now()
     level = min(verdict.level, 4)
-    case, opened = _open_or_join(user, conversation, level, category, now, canary)
+    case, opened = _open_or_join(user_id, conversation, level, category, now, canary)
     signal = CaseSignal(
         case=case,
         message=message,
@@ -91,21 +106,21 @@ def raise_signal(
         reasons=list(verdict.reasons),
         created_at=now,
     )
-    signal.seal(user.pk, text)
-    if not CaseSignal.objects.filter(message=message).exists():
-        signal.save(force_insert=True)
-    was_muted, was_level = case.ai_muted, case.level
+    signal.seal(user_id, text)
+    CaseSignal.objects.bulk_create([signal], ignore_conflicts=True)
+    stored, was_muted, was_level = vars(case).copy(), case.ai_muted, case.level
     case.conversation = conversation
     case.ai_muted = case.ai_muted or level >= 3
     if opened:
         record(case, "opened", now, level=level, category=category)
-        audit.record("case.opened", actor=None, subject=user.pk, target=case.number, level=level)
+        audit.record("case.opened", actor=None, subject=user_id, target=case.number, level=level)
     else:
         record(case, "signal", now, level=level, category=category, message=str(message))
     if level > was_level:
         case.level, case.category = level, category
         record(case, "raised", now, level=level)
-    if opened or level > was_level:
+    fresh = opened or level > was_level
+    if fresh:
         case.ladder_at = now
         contact = ladder.plan(level).contact
         if contact is not None:
@@ -113,33 +128,34 @@ def raise_signal(
     # Seen before it got graver, or handed back before it began again, is not seen.
     if case.state == State.ACKNOWLEDGED and (level > was_level or case.handed_back_at):
         escalation.restart(case, now)
-    elif case.state in escalation.UNATTENDED and (opened or level > was_level):
+    elif case.state in escalation.UNATTENDED and fresh:
         escalation.start(case, now)
     if category == Category.ABUSE and not case.safeguarding:
         # A case that was about something else may have told them already.
         escalation.turn_from_near(case, None if opened else now)
-    escalation.keep(case)
+    if vars(case) != stored:
+        escalation.keep(case)
     if opened or (case.ai_muted and not was_muted):
-        policy_changed(user.pk)
-    return case
+        policy_changed(user_id)
+    return case, fresh
 
 
 def _open_or_join(
-    user: User,
+    user_id: uuid.UUID,
     conversation: uuid.UUID,
     level: int,
     category: CrisisCase.Category,
     now: dt.datetime,
     canary: bool,
 ) -> tuple[CrisisCase, bool]:
-    found = _lock(user=user)
+    found = _lock_of(user_id)
     if found is not None:
         return found, False
     before = CrisisCase.objects.filter(
-        user=user, state=State.CLOSED, closed_at__gt=now - GENTLE_FOR
+        user_id=user_id, state=State.CLOSED, closed_at__gt=now - GENTLE_FOR
     ).order_by("-pk")
     fresh = CrisisCase(
-        user=user,
+        user_id=user_id,
         conversation=conversation,
         level=level,
         category=category,
@@ -148,14 +164,14 @@ def _open_or_join(
         climb_due_at=now,
         next_due_at=now,
         earlier=before.first(),
-        ladder=recipients.CANARY if canary else recipients.by_rung(user, now),
+        ladder=recipients.CANARY if canary else recipients.by_rung(User.objects.get(pk=user_id), now),
         is_canary=canary,
     )
     # Two conversations may raise the first signal at once: the database lets one in.
     CrisisCase.objects.bulk_create([fresh], ignore_conflicts=True)
-    case = _lock(user=user)
+    case = _lock_of(user_id)
     if case is None:  # closed by a human in the moment between
-        return _open_or_join(user, conversation, level, category, now, canary)
+        return _open_or_join(user_id, conversation, level, category, now, canary)
     return case, case.public_id == fresh.public_id
 
 
@@ -174,12 +190,6 @@ def care_of(user_id: uuid.UUID, now: dt.datetime) -> Care:
     if state == State.CLOSED:
         return Care(gentle=True)
     return Care(muted=muted, human=state == State.IN_CARE, gentle=True, case=pk)
-
-
-def level_of(user_id: uuid.UUID) -> int:
-    """The level of the person's open case, 0 without one."""
-    rows = CrisisCase.objects.filter(user_id=user_id).exclude(state=State.CLOSED)
-    return rows.values_list("level", flat=True).first() or 0
 
 
 def open_case(user_id: uuid.UUID) -> CrisisCase | None:
@@ -366,6 +376,17 @@ def open_cases() -> Sequence[CrisisCase]:
     """The queue: by level, then by time to the next breach, then by age."""
     rows = CrisisCase.objects.exclude(state=State.CLOSED).filter(is_canary=False)
     return list(rows.select_related("user", "holder").order_by("-level", "next_due_at", "opened_at"))
+
+
+_OPEN_OF: Final = (
+    f"SELECT {', '.join(f'{field.column}' for field in CrisisCase._meta.concrete_fields)} FROM safety_crisiscase "
+    "WHERE user_id = %s AND state <> 'closed' FOR UPDATE"
+)
+
+
+def _lock_of(user_id: uuid.UUID) -> CrisisCase | None:
+    """The person's open case, locked. Compiled once, because every message of a flood asks."""
+    return next(iter(CrisisCase.objects.raw(_OPEN_OF, [user_id])), None)
 
 
 def _lock(**which: object) -> CrisisCase | None:

@@ -181,6 +181,17 @@ def test_the_person_is_told_that_nobody_near_could_be_reached(room: Room) -> Non
     assert room.lines()[-1] == "care.contact_none"
 
 
+def test_in_a_flood_each_sign_is_kept_with_few_statements(room: Room) -> None:
+    actor = room.actor
+    room.say(WISH)
+    with CaptureQueriesContext(connection) as asked:
+        say(actor, room.first, WISH, uuid.uuid4())
+    statements = [query["sql"] for query in asked.captured_queries]
+    assert len(statements) <= 18
+    assert not [sql for sql in statements if sql.startswith('UPDATE "safety_crisiscase"')]
+    assert room.case.signals.count() == 3
+
+
 def news(room: Room) -> dt.datetime:
     """A contact was told, and the person does not know of it yet."""
     later = timezone.now() + dt.timedelta(minutes=11)
