@@ -302,6 +302,7 @@ CONTENT_SECURITY_POLICY = {
         "font-src": [SELF],
         "connect-src": [SELF],
         "manifest-src": [SELF],
+        "worker-src": [SELF],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
@@ -357,6 +358,11 @@ ALERT_VOICE_SECRET: str = env.str("ALERT_VOICE_SECRET", "")
 ALERT_TIMEOUT: float = env.float("ALERT_TIMEOUT", 10.0)  # seconds that a provider may take
 ALERT_LEASE: float = env.float("ALERT_LEASE", 30.0)  # seconds; longer than any provider may take
 VAPID_PRIVATE_KEY: str = env.str("VAPID_PRIVATE_KEY", "")  # web push (RFC 8292)
+if not VAPID_PRIVATE_KEY and ENVIRONMENT == "development":
+    # Any number below the order of P-256; 255 bits are.
+    VAPID_PRIVATE_KEY = _development_secret(
+        "vapid", base64.urlsafe_b64encode(secrets.randbits(255).to_bytes(32, "big")).decode().rstrip("=")
+    )
 ALERT_ACCEPT_ONE_CHANNEL: bool = env.bool("ALERT_ACCEPT_ONE_CHANNEL", False)  # instead of safety.E008
 OUTSIDE_PING_URL: str = env.str("OUTSIDE_PING_URL", "")  # asked each minute as long as all is well
 OUTSIDE_PING_ACCEPT_NONE: bool = env.bool("OUTSIDE_PING_ACCEPT_NONE", False)  # instead of safety.E009

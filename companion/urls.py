@@ -7,7 +7,7 @@ from django.urls import include, path
 from accounts import views as account_views
 from companion.views import chat, health, pages, use
 from companion.views import personas as persona_views
-from safety.views import contact
+from safety.views import contact, push
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -34,6 +34,8 @@ urlpatterns = [
     path("use/", use.use, name="use"),
     path("notice/acknowledge/", chat.acknowledge, name="notice_acknowledge"),
     path("alerts/<str:token>/", contact.contact, name="alert_contact"),
+    path("sw.js", push.service_worker, name="service_worker"),
+    path("push/", include("safety.views.push_urls")),
     path("", include("safety.views.moderation_urls")),
     path("accounts/", include("accounts.urls")),
     path("display/", pages.set_display, name="set_display"),

@@ -55,12 +55,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Notice:
-    """`short` fits one text message or push notice and holds no address."""
+    """`short` fits one text message or push notice and holds no address; `url` is the page to open, if there is one."""
 
     subject: str
     text: str
     html: str
     short: str
+    url: str = ""
 
 
 def compose(delivery: Delivery, reach: Reach, *, link: str = "") -> Notice:
@@ -84,7 +85,9 @@ def compose(delivery: Delivery, reach: Reach, *, link: str = "") -> Notice:
             subject, short, blocks = _staff(case, delivery, language, link)
     with translation.override("zh-hans" if language == "zh" else "en"):
         html = render_to_string("emails/alert.html", {"subject": subject, "blocks": blocks})
-    return Notice(subject, _plain(blocks), html, short)
+    return Notice(
+        subject, _plain(blocks), html, short, next((block.url for block in blocks if block.url), "")
+    )
 
 
 def say(code: str, language: str, /, **blanks: object) -> str:

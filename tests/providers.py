@@ -1,7 +1,9 @@
 """Providers of mail, text messages and push on the loopback: real servers that can be told to fail."""
 
 import asyncio
+import base64
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +11,16 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from typing import Any
 
+import http_ece
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.core.management import call_command
 
 from devstack.supervisor import free_port
 
@@ -112,6 +119,35 @@ def gateway_running() -> Iterator[Gateway]:
         server.server_close()
 
 
+class PushBrowser:
+    """A browser that can be woken, with its keys (RFC 8291)."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._auth = os.urandom(16)
+        point = self._key.public_key().public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+        )
+        self.subscription: dict[str, Any] = {
+            "endpoint": endpoint,
+            "keys": {"p256dh": _base64(point), "auth": _base64(self._auth)},
+        }
+
+    def read(self, body: bytes) -> Any:
+        plain = http_ece.decrypt(body, private_key=self._key, auth_secret=self._auth, version="aes128gcm")
+        return json.loads(plain)
+
+
+def _base64(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def new_vapid_key() -> str:
+    out = StringIO()
+    call_command("make_vapid_keys", stdout=out, stderr=StringIO())
+    return out.getvalue().strip().partition("=")[2]
+
+
 @pytest.fixture
 def mail_host(settings: Any) -> Iterator[MailHost]:
     """The operator's mail server."""
@@ -133,3 +169,8 @@ def second_host(settings: Any) -> Iterator[MailHost]:
 def gateway() -> Iterator[Gateway]:
     with gateway_running() as running:
         yield running
+
+
+@pytest.fixture
+def vapid(settings: Any) -> None:
+    settings.VAPID_PRIVATE_KEY = new_vapid_key()

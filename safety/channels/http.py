@@ -52,11 +52,17 @@ def _connection(scheme: str, host: str, port: int | None, public: bool) -> http.
         return kind(host, port, timeout=timeout)
     if scheme != "https":
         raise Permanent("url")
-    found = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
-    if not all(ipaddress.ip_address(address[4][0]).is_global for address in found):
-        raise Permanent("url")
     # Connected to the address that was looked at: a second look-up could give another one.
+    address = addresses(host, port or 443)[0]
     connection = http.client.HTTPSConnection(host, port, timeout=timeout)
-    plain = socket.create_connection((str(found[0][4][0]), port or 443), timeout)
+    plain = socket.create_connection((address, port or 443), timeout)
     connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
     return connection
+
+
+def addresses(host: str, port: int) -> list[str]:
+    """What a name on the open internet stands for. Raises Permanent when any of it is an inner address, else OSError."""
+    found = [str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    if not all(ipaddress.ip_address(address.partition("%")[0]).is_global for address in found):
+        raise Permanent("url")
+    return found

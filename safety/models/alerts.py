@@ -126,10 +126,13 @@ class DeliveryAttempt(models.Model):
 
 
 class PushSubscription(models.Model):
-    """A browser that may be woken (RFC 8030). The endpoint is a secret of the person."""
+    """A browser that may be woken (RFC 8030), as long as its login lasts. The endpoint is a secret of the person."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="push_subscriptions")
+    login = models.OneToOneField(
+        "usersessions.UserSession", models.CASCADE, related_name="push_subscription"
+    )  # however it ends: logout, new password, ban, ended from another device
     digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the endpoint: the same browser once
     subscription = models.BinaryField()  # endpoint and keys as JSON, sealed with the person's key
     created_at = models.DateTimeField(default=timezone.now)

@@ -1,29 +1,21 @@
 """Channels: what goes over the wire, what is worth another try, and what never leaves."""
 
-import base64
 import json
-import os
 import threading
-from collections.abc import Callable
-from io import StringIO
 from typing import Any
 
-import http_ece
 import pytest
 from anymail.exceptions import AnymailRecipientsRefused, AnymailRequestsAPIError
 from anymail.signals import AnymailTrackingEvent, tracking
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from django.core.management import call_command
 from django.utils import timezone
 
 from accounts.models import User
 from devstack.supervisor import free_port
 from safety import outbox
 from safety.alert_texts import Notice
-from safety.channels import CHANNELS, Permanent, Temporary, email, push
+from safety.channels import CHANNELS, Permanent, Temporary, email
 from safety.channels.webhook import IDEMPOTENCY, SIGNATURE, TIMESTAMP, signature
-from safety.models import Delivery, PushSubscription
+from safety.models import Delivery
 from safety.recipients import Reach
 from tests.providers import Gateway, MailHost, gateway, mail_host, second_host
 from tests.safety.test_outbox import climbed
@@ -147,106 +139,6 @@ def test_what_nobody_foresaw_is_not_taken_for_an_answer(monkeypatch: pytest.Monk
     _provider(monkeypatch, KeyError("x"))
     with pytest.raises(KeyError):
         CHANNELS["email"].send(NOTICE, REACH, KEY)
-
-
-class Browser:
-    """A browser with its keys (RFC 8291)."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._auth = os.urandom(16)
-        point = self._key.public_key().public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-        )
-        self.subscription = {
-            "endpoint": endpoint,
-            "keys": {"p256dh": _base64(point), "auth": _base64(self._auth)},
-        }
-
-    def read(self, body: bytes) -> Any:
-        plain = http_ece.decrypt(body, private_key=self._key, auth_secret=self._auth, version="aes128gcm")
-        return json.loads(plain)
-
-
-def _base64(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
-
-
-@pytest.fixture
-def vapid(settings: Any) -> None:
-    out = StringIO()
-    call_command("make_vapid_keys", stdout=out, stderr=StringIO())
-    settings.VAPID_PRIVATE_KEY = out.getvalue().strip().partition("=")[2]
-
-
-@pytest.fixture
-def subscribe(moderator: User, gateway: Gateway, vapid: None) -> Callable[[str], Browser]:
-    def add(path: str = "push/1") -> Browser:
-        browser = Browser(gateway.url + path)
-        push.subscribe(moderator, browser.subscription)
-        return browser
-
-    return add
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_push_is_sealed_for_the_browser_and_signed(
-    subscribe: Callable[[str], Browser], moderator: User, gateway: Gateway
-) -> None:
-    browser = subscribe("push/1")
-    CHANNELS["push"].send(NOTICE, Reach(user=moderator.pk), KEY)
-    headers, body = gateway.taken[0]
-    assert browser.read(body) == {"title": "A subject", "body": "In short", "tag": "case-7"}
-    assert b"short" not in body
-    assert (headers["Topic"], headers["TTL"], headers["Urgency"]) == ("case-7", "3600", "high")
-    assert headers["Authorization"].endswith(f"k={push.public_key()}")
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("status", "left"), [(404, 0), (410, 0), (400, 1), (503, 1)])
-def test_a_browser_that_is_gone_is_forgotten(
-    status: int, left: int, subscribe: Callable[[str], Browser], moderator: User, gateway: Gateway
-) -> None:
-    subscribe("push/1")
-    gateway.status = status
-    kind = "Temporary" if status == 503 else "Permanent"
-    assert code_of("push", Reach(user=moderator.pk)) == f"{kind} http.{status}"
-    assert PushSubscription.objects.count() == left
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_same_browser_is_kept_once_and_its_address_is_sealed(
-    subscribe: Callable[[str], Browser], moderator: User, gateway: Gateway
-) -> None:
-    subscribe("push/1"), subscribe("push/1"), subscribe("push/2")
-    assert PushSubscription.objects.count() == 2
-    stored = [bytes(row.subscription) for row in PushSubscription.objects.all()]
-    assert not [value for value in stored if b"push" in value]
-    assert code_of("push", Reach(user=moderator.pk)) == "" and len(gateway.taken) == 2
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    "host", ["http://127.0.0.1", "https://127.0.0.1", "https://localhost", "https://0x7f.1"]
-)
-def test_production_reaches_no_inner_address_with_a_push(
-    host: str, subscribe: Callable[[str], Browser], moderator: User, gateway: Gateway, settings: Any
-) -> None:
-    settings.PRODUCTION = True
-    push.subscribe(moderator, Browser(f"{host}:{gateway.url.rsplit(':')[-1]}").subscription)
-    assert code_of("push", Reach(user=moderator.pk)) == "Permanent url"
-    assert not gateway.taken
-
-
-@pytest.mark.django_db(transaction=True)
-def test_one_browsers_nonsense_keeps_nothing_from_the_others(
-    subscribe: Callable[[str], Browser], moderator: User, gateway: Gateway
-) -> None:
-    endpoint = gateway.url + "push/0"
-    push.subscribe(moderator, {"endpoint": endpoint, "keys": {"p256dh": "AAAA", "auth": "AAAA"}})
-    assert code_of("push", Reach(user=moderator.pk)) == "Permanent subscription"
-    subscribe("push/1")
-    assert code_of("push", Reach(user=moderator.pk)) == "" and len(gateway.taken) == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,7 +15,7 @@ export function alarm(body) {
   let said = -Infinity;
   let quietUntil = -Infinity;
   const title = document.title;
-  const tools = document.querySelector("[data-sound]");
+  const tools = document.querySelector("[data-tools]");
   const on = document.querySelector("[data-sound-on]");
   const mute = document.querySelector("[data-mute]");
   const announce = document.querySelector("[data-announce]");

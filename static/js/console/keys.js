@@ -44,7 +44,8 @@ export function keys(body, bell) {
     },
   };
   addEventListener("keydown", (event) => {
-    if (event.isComposing || event.ctrlKey || event.altKey || event.metaKey || list.open) return;
+    if (event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (document.querySelector("dialog[open]")) return;
     const target = /** @type {Element} */ (event.target);
     if (target.closest("input, textarea, select, [contenteditable]")) return;
     if (event.key.startsWith("Arrow") && target.closest("[data-window]")) return;

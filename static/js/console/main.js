@@ -5,6 +5,7 @@ import { keys } from "./keys.js";
 import { mergeLines, replaceWith } from "./keep.js";
 import { beat } from "./presence.js";
 import { poller } from "./poll.js";
+import { push } from "./push.js";
 import { reply } from "./reply.js";
 
 const body = document.body;
@@ -29,6 +30,7 @@ serverTime(Number(dataset.now));
 read(live);
 keepClocks();
 keys(body, bell);
+push();
 
 const polls = [
   poller({
