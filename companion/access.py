@@ -134,21 +134,17 @@ def gate(actor: Actor, conversation: Conversation, now: dt.datetime) -> Refusal 
         return refusal
     if actor.notices:
         return Refusal("notice")
-    if refusal := time_gate(actor, now):
+    if refusal := time_gate(actor):
         return refusal
     if not personas.may_talk(actor.policy, conversation.persona):
         return Refusal("persona", "gallery")
     return None
 
 
-def time_gate(actor: Actor, now: dt.datetime) -> Refusal | None:
+def time_gate(actor: Actor) -> Refusal | None:
     """Is there time left today, and is it not the hour of rest? Nobody without limits pays for the question."""
-    standing = usage.standing(actor.user_id, actor.policy, now)
-    if standing.quiet_until is not None:
-        return Refusal("quiet", "use")
-    if standing.minutes_left == 0:
-        return Refusal("limit", "use")
-    return None
+    code = usage.standing(actor.user_id, actor.policy).refusal
+    return Refusal(code, "use") if code else None
 
 
 def silent(actor: Actor, conversation: Conversation) -> bool:

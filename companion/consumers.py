@@ -365,7 +365,7 @@ def _open(
     actor = access.load_actor(user_id, session_key, now)
     conversation = access.access_conversation(user_id, conversation_id)
     leaving.came_back(user_id, conversation_id, now)
-    return actor, conversation, realtime.last_event(user_id), usage.standing(user_id, actor.policy, now)
+    return actor, conversation, realtime.last_event(user_id), usage.standing(user_id, actor.policy)
 
 
 def _replay(

@@ -70,6 +70,11 @@ def raised(notice: uuid.UUID, kind: str) -> NewEvent:
     return NewEvent("notice.raised", data={"notice": str(notice), "about": kind})
 
 
+def answered(notice: uuid.UUID) -> NewEvent:
+    """The event of a notice that no page need show any more."""
+    return NewEvent("notice.acknowledged", data={"notice": str(notice)})
+
+
 def shown(user_id: uuid.UUID, notice: uuid.UUID, now: dt.datetime) -> None:
     """A page says that the notice is in sight; the first one counts."""
     Notice.objects.filter(user_id=user_id, public_id=notice, shown_at=None).update(shown_at=now)
@@ -91,15 +96,18 @@ def acknowledge(user_id: uuid.UUID, notice: uuid.UUID, answer: str) -> bool:
         )  # whoever answers has seen it
         audit.record("notice.acknowledged", actor=user_id, subject=user_id, notice=kind, answer=str(answer))
         generation.policy_changed(user_id)
-        realtime.emit(user_id, NewEvent("notice.acknowledged", data={"notice": str(notice)}))
+        realtime.emit(user_id, answered(notice))
     return True
 
 
 def lapse(user_id: uuid.UUID, kinds: Iterable[str]) -> None:
     """In the caller's transaction: what concerned a stretch of use that is over asks for no answer any more."""
-    Notice.objects.filter(user_id=user_id, kind__in=list(kinds), answer="").update(
-        answer=Notice.Answer.LAPSED
-    )
+    waiting = Notice.objects.filter(user_id=user_id, kind__in=list(kinds), answer="")
+    gone = list(waiting.values_list("public_id", flat=True))
+    if gone:
+        waiting.filter(public_id__in=gone).update(answer=Notice.Answer.LAPSED)
+        generation.policy_changed(user_id)
+        realtime.emit(user_id, *map(answered, gone))
 
 
 def html(kind: str, language: str) -> str:

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.realtime import NewEvent
-from companion import budgets, hub, offload, prompts, statements
+from companion import budgets, hub, offload, prompts, statements, usage
 from companion.access import Actor
 from companion.events import frames_of
 from companion.llm import client
@@ -369,4 +369,6 @@ def _commit(job: Job, text: str, state: str, code: str, reasons: tuple[str, ...]
             Message.objects.filter(pk=job.reply.pk).update(body=row.body)
         more = bool(changed) and statements.said_later(job.conversation_id, job.reply.pk)
     budgets.settle(user_id, job.reserved, used, job.reserved_at)
+    if changed:  # somebody reads it
+        usage.touch(user_id, job.actor.policy, job.reply.conversation.persona_id, job.conversation)
     return Finished(seq, frames, more)

@@ -197,6 +197,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "close-interrupted-replies": {"task": "companion.tasks.close_interrupted_replies", "schedule": 30.0},
+    "remind-of-breaks": {
+        "task": "companion.tasks.remind_of_breaks",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
     "assess-what-is-pending": {"task": "companion.tasks.assess_what_is_pending", "schedule": 30.0},
     "escalate-overdue": {"task": "companion.tasks.escalate_overdue", "schedule": 300.0},
     # Late ones are of no use: the next is seconds away, and `manage.py run_alerts` does the same each second.

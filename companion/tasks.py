@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Event
-from companion import replies, unassessed
+from companion import reminders, replies, unassessed
 from companion.models import TokenBudget
 from safety import complaints
 
@@ -17,6 +17,16 @@ EVENTS_KEPT = dt.timedelta(days=7)  # a page that slept longer loads itself anew
 def close_interrupted_replies() -> int:
     """Replies whose process died are marked as interrupted, with a retry for the person."""
     return replies.close_interrupted()
+
+
+@shared_task
+def remind_of_breaks() -> int:
+    """Who has been here for long is reminded, also while they neither write nor reload."""
+    reminders.end_stretches()
+    count = 0
+    while found := reminders.raise_due():
+        count += found
+    return count
 
 
 @shared_task

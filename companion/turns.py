@@ -118,6 +118,8 @@ def say(
     order = orders.order(actor, conversation, heard.history, text, now, mood) if wants_reply else None
     with _reserved(order, outcome):
         _record(outcome, conversation.pk, text, client_id, verdict, order, now)
+    if outcome.refusal is None and not outcome.echo:
+        usage.touch(actor.user_id, actor.policy, conversation.persona_id, conversation.public_id)
     return outcome
 
 
@@ -163,6 +165,7 @@ def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Ou
         reply = placeholder(conversation, question, happened, now)
         outcome.job = order.job(reply)
         _emit(outcome, happened, [reply])
+    usage.touch(actor.user_id, actor.policy, conversation.persona_id, conversation.public_id)
     return outcome
 
 
@@ -176,11 +179,11 @@ def stop(actor: Actor, conversation_id: uuid.UUID) -> Outcome:
 
 def here(actor: Actor, conversation_id: uuid.UUID) -> usage.Standing:
     """The person reads or writes in this minute; where they stand. A conversation that they left costs no time."""
-    now = timezone.now()
     conversation = access.access_conversation(actor.user_id, conversation_id)
-    if conversation.ended_at is None and access.time_gate(actor, now) is None:
-        usage.touch(actor.user_id, actor.policy, conversation.persona_id, conversation.public_id, now)
-    return usage.standing(actor.user_id, actor.policy, now)
+    standing = usage.standing(actor.user_id, actor.policy)
+    if conversation.ended_at is None and not standing.refusal:
+        usage.touch(actor.user_id, actor.policy, conversation.persona_id, conversation.public_id)
+    return standing
 
 
 def leave(actor: Actor, conversation_id: uuid.UUID, how: str = Departure.How.BUTTON) -> Outcome:

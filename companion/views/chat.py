@@ -108,7 +108,7 @@ def _chat_page(
         refusal = Refusal("persona", "gallery")
     now = timezone.now()
     if refusal is None and not actor.care.muted:
-        refusal = access.time_gate(actor, now)
+        refusal = access.time_gate(actor)
     page = page or history.newest_page(conversation, actor.user_id, language)
     reply = replies.current(conversation.public_id)
     level = risk.recent_level(actor.user_id, now)
@@ -123,7 +123,7 @@ def _chat_page(
         "human_name": _in_charge(actor),
         "last_event": last_event,
         "notices": [notice_frame(notice, language) for notice in actor.notices],
-        "usage": usage.standing(actor.user_id, actor.policy, now),
+        "usage": usage.standing(actor.user_id, actor.policy),
         "blocked": _blocked(refusal, language),
         "max_characters": settings.MESSAGE_MAX_CHARACTERS,
         "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
