@@ -16,11 +16,13 @@ from safety.engine.meaning import understand
 
 async def take(actor: Actor, conversation: uuid.UUID, text: str, client_id: uuid.UUID | None) -> Outcome:
     """A message from the socket to its verdict: read the window, understand, then decide and store in one transaction."""
-    heard = await offload.run(turns.hear, actor, conversation, text)
+    heard = await offload.run_in_turn(actor.user_id, turns.hear, actor, conversation, text)
     if not heard.wanted:
-        return await offload.run(turns.say, actor, heard, client_id, late=_could_be_answered(heard))
+        late = _could_be_answered(heard)
+        return await offload.run_in_turn(actor.user_id, turns.say, actor, heard, client_id, late=late)
     meaning = await meaning_of(heard.text, heard.history, heard.wanted, deadline=settings.EMBEDDINGS_DEADLINE)
-    return await offload.run(turns.say, actor, heard, client_id, meaning, late=meaning is None)
+    late = meaning is None
+    return await offload.run_in_turn(actor.user_id, turns.say, actor, heard, client_id, meaning, late=late)
 
 
 async def meaning_of(
