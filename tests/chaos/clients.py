@@ -59,9 +59,17 @@ async def tell_all(
 
 
 async def repeat(
-    site: Site, person: Person, text: str, over: asyncio.Event | None = None, *, times: int | None = None
+    site: Site,
+    person: Person,
+    text: str,
+    over: asyncio.Event | None = None,
+    *,
+    times: int | None = None,
+    every: float = FRAMES,
 ) -> list[Sent]:
-    """One open page, message after message, each as soon as the last is sent; opened again when it breaks."""
+    """One open page, message after message, `every` so many seconds or as soon as the last is sent; opened again when
+    it breaks.
+    """
     done: list[Sent] = []
     next_one = Sent(person, str(uuid.uuid4()))
 
@@ -76,7 +84,7 @@ async def repeat(
                     await _try(socket, text, next_one)
                     done.append(next_one)
                     next_one = Sent(person, str(uuid.uuid4()))
-                    await asyncio.sleep(max(0.0, FRAMES - done[-1].seconds))
+                    await asyncio.sleep(max(0.0, every - done[-1].seconds))
         except (OSError, TimeoutError, websockets.WebSocketException):
             await asyncio.sleep(PAUSE)
     return done

@@ -89,6 +89,8 @@ class House:
                 "ALERT_SMS_URL": self.telephone.url,
                 "ALERT_SMS_SECRET": SECRET,
                 "MESSAGES_PER_MINUTE": "100000",
+                "DATABASE_POOL_SIZE": "12",  # as in a deployment, other than in the suite
+                "SOCKET_IDLE_CHECK_SECONDS": "25",
                 "LOG_LEVEL": "WARNING",
                 **self.mailbox.environment,
                 **environment,
