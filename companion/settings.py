@@ -339,6 +339,9 @@ OPERATOR_FILING: str = env.str("OPERATOR_FILING", "")  # algorithm filing number
 JURISDICTIONS: list[str] = env.list("JURISDICTIONS", default=["CN"])
 BREAK_EVERY_MINUTES: int = env.int("BREAK_EVERY_MINUTES", 120)  # of continuous use; never more than 120
 REALITY_EVERY_MINUTES: int = env.int("REALITY_EVERY_MINUTES", 30)  # for minors; never more than 30
+# Stricter than guardians/limits.py, e.g. {"16_17": 90}; and further hours of rest, e.g. 21:30-06:30.
+MINORS_DAILY_MINUTES: dict[str, int] = env.json("MINORS_DAILY_MINUTES", default={})
+MINORS_QUIET_HOURS: list[str] = env.list("MINORS_QUIET_HOURS", default=[])
 
 # --- help lines: whose are shown, from which file instead of the built-in one, and when a check is too long ago ---
 HELP_LINES_COUNTRIES: list[str] = env.list("HELP_LINES_COUNTRIES", default=["CN"])

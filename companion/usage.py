@@ -9,6 +9,7 @@ Time is the database's, also for what is remembered here: a process with a wrong
 
 import datetime as dt
 import logging
+import math
 import threading
 import time
 import uuid
@@ -29,6 +30,7 @@ from safety import clock
 
 log = logging.getLogger(__name__)
 
+AHEAD: Final = dt.timedelta(hours=1)  # quiet hours are announced
 _REMEMBERED: Final = 20_000  # people whose minute is known to be marked
 
 # One statement, so that minute and stretch agree. A pause is counted between minutes, as their rows have them.
@@ -71,10 +73,10 @@ WHERE s.id = grid.id AND NOT s.ended
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a person stands today. `minutes_left` is None without a daily limit, `quiet_until` outside quiet hours."""
+    """Where a person stands today. `quiet_until` is None outside quiet hours."""
 
-    minutes_used: int
-    minutes_left: int | None
+    minutes_used: int  # counted only where there is a daily limit
+    minutes_left: int | None  # until the daily limit, or quiet hours that begin within the hour; None: neither
     quiet_until: dt.datetime | None
 
     @property
@@ -94,11 +96,12 @@ def standing(user_id: uuid.UUID, policy: EffectivePolicy, now: dt.datetime | Non
     A minute that has begun may be used to its end, so it is among those used and not yet missing from those left.
     """
     if policy.daily_minutes is None and not policy.quiet:
-        return Standing(0, None, None)
+        return FREE
     now = now or clock.now()
-    quiet = quiet_until(policy.quiet, policy.zone, now)
+    until, begins = rest(policy.quiet, policy.zone, now)
+    left = [] if begins is None else [math.ceil((begins - now).total_seconds() / 60)]
     if policy.daily_minutes is None:
-        return Standing(0, None, quiet)
+        return Standing(0, left[0] if left else None, until)
     begun, _end = local_days.bounds(now, policy.zone)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -107,11 +110,13 @@ def standing(user_id: uuid.UUID, policy: EffectivePolicy, now: dt.datetime | Non
             {"user": user_id, "begun": begun, "now": now},
         )
         used, over = cursor.fetchone()
-    return Standing(used, max(0, policy.daily_minutes - over), quiet)
+    return Standing(used, min([max(0, policy.daily_minutes - over), *left]), until)
 
 
-def quiet_until(ranges: tuple[Quiet, ...], zone: str, now: dt.datetime) -> dt.datetime | None:
-    """The end of the quiet hours that this moment lies in, over those that follow one another; None outside of them."""
+def rest(
+    ranges: tuple[Quiet, ...], zone: str, now: dt.datetime
+) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """The end of the quiet hours that this moment lies in, and the beginning of those that come within AHEAD."""
     today = local_days.date_of(now, zone)
     spans = [
         (
@@ -124,9 +129,12 @@ def quiet_until(ranges: tuple[Quiet, ...], zone: str, now: dt.datetime) -> dt.da
     ]
     until = None
     for begun, end in sorted(spans):
-        if begun <= (until or now) < end:
+        if begun <= (until or now) < end:  # also those that follow one another
             until = end
-    return until
+    if until is not None:
+        return until, None
+    soon = (begun for begun, end in spans if now < begun <= now + AHEAD and begun < end)
+    return None, min(soon, default=None)
 
 
 @dataclass(frozen=True)

@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class GuardiansConfig(AppConfig):
     name = "guardians"
     verbose_name = _("Guardians and contacts")
+
+    def ready(self) -> None:
+        from guardians import checks  # noqa: F401

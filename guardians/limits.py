@@ -5,6 +5,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
+from django.conf import settings
+
 from accounts.age import AgeBand, age_band
 from accounts.care import AGREEMENT_VERSION
 from accounts.models import User
@@ -20,9 +22,9 @@ _UNKNOWN_BAND = "teen"
 
 Quiet = tuple[dt.time, dt.time]  # from, until; local time, over midnight when the first is the later
 _NIGHT: Quiet = (dt.time(22), dt.time(6))
-# The guidelines for minors' mode: an hour a day under 16, two hours until 18, nothing at night. Nobody widens these but
-# the guardian, within the operator's cap.
-_DAILY = {AgeBand.UNDER_14: 60, AgeBand.FROM_14: 60, AgeBand.FROM_16: 120}  # minutes
+# The guidelines for minors' mode: an hour a day under 16, two hours until 18, nothing at night. Operators may be stricter
+# (MINORS_DAILY_MINUTES, MINORS_QUIET_HOURS), and so may guardians and the person.
+DAILY = {AgeBand.UNDER_14: 60, AgeBand.FROM_14: 60, AgeBand.FROM_16: 120}  # minutes
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,21 @@ def limit_zone(user: User, now: dt.datetime) -> str:
     return user.previous_zone if until is not None and now < until else user.time_zone
 
 
+def hours(text: str) -> Quiet:
+    """Settings write "21:30-06:30". Raises ValueError."""
+    begins, dash, ends = text.partition("-")
+    if not dash or begins == ends:
+        raise ValueError(text)
+    return dt.time.fromisoformat(begins), dt.time.fromisoformat(ends)
+
+
 def _limits(user: User, band: AgeBand | None, now: dt.datetime) -> tuple[int | None, tuple[Quiet, ...]]:
     """Minutes a day and quiet hours: the strictest of age, guardian and the person's own."""
-    default = _DAILY.get(band) if band is not None else None
-    daily = [default] if default is not None else []
-    quiet = [_NIGHT] if default is not None else []
+    daily: list[int] = []
+    quiet: list[Quiet] = []
+    if band is not None and band in DAILY:
+        daily = [DAILY[band], settings.MINORS_DAILY_MINUTES.get(band.value, DAILY[band])]
+        quiet = [_NIGHT, *map(hours, settings.MINORS_QUIET_HOURS)]
     rows = (
         Limits.objects.filter(user=user, valid_from__lte=now)
         .order_by("setter", "-valid_from", "-pk")
