@@ -26,10 +26,10 @@ __all__ = [
     "lexicon",
 ]
 
-VERSION: Final = "rules-2026.11.3"
+VERSION: Final = "rules-2026.11.4"
 _AMBIGUOUS: Final = 0.45  # the most that an ambiguous reading is worth by itself
 _DISTRESS: Final = frozenset({"crisis", "extreme_emotion", "abuse"})
-_PLAIN_ONLY: Final = frozenset({"exit", "pii", "identity"})  # said openly or not at all
+_PLAIN_ONLY: Final = frozenset({"exit", "pii", "identity", "dependence"})  # said openly or not at all
 _REVERSED: Final = 4  # shorter words, in a longer text, are words both ways
 _PARTICLES: Final = frozenset("啊吧啦了哦喔呢哈呀嘛哟咯噢~～ ")
 _FILLERS: Final = frozenset(" ,.!?;:。、;…~\n")

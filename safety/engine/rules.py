@@ -29,6 +29,7 @@ USER_FILES: Final = (
     "roleplay",
     "fraud",
     "secrets",
+    "dependence",
 )
 AI_FILES: Final = ("reply",)
 _CONTEXT: Final = 28  # characters of context that a guard sees on each side
