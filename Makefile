@@ -1,13 +1,15 @@
 # Two commands: `make run` and `make test`. Both install what they need into .venv first.
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
+# How many tests run at once; auto is one for each core. WORKERS=0 runs them one after the other, in this process.
+WORKERS ?= auto
 TYPED := accounts guardians safety companion devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev python run test check bench chaos messages lock
+.PHONY: help setup dev python run test test-fast check bench chaos messages lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  PORT=8001 make run        chooses the port; .env.example lists the other settings"
 	@echo "  make test ARGS='-k age'   passes arguments to pytest"
@@ -29,7 +31,10 @@ run: setup ## Start Anban on http://127.0.0.1:8000/ with demo accounts; Ctrl-C s
 	@$(VENV_PYTHON) -m devstack run
 
 test: dev ## Run the whole test suite on servers of its own
-	@$(VENV_PYTHON) -m pytest $(ARGS)
+	@$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+test-fast: dev ## Without the browser and without the tests that take their time
+	@$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m "not browser and not slow" $(ARGS)
 
 # Deploy checks judge the settings of a deployment, so they get a complete, made-up one.
 DEPLOYMENT = ANBAN_ENV=production SITE_URL=https://anban.example ALLOWED_HOSTS=anban.example \

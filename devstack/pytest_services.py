@@ -2,6 +2,8 @@
 
 Loaded by `addopts = -p devstack.pytest_services`, because pytest-django reads the settings before any
 conftest.py. `TEST_DATABASE_URL` and `TEST_REDIS_URL` name servers to use instead.
+
+With pytest-xdist (`-n`), every worker has servers of its own; the process that hands out the tests needs none.
 """
 
 import os
@@ -15,6 +17,8 @@ from devstack.browser import find_chromium
 from devstack.embedded import throwaway_servers
 from devstack.places import REPOSITORY
 
+# A worker with its servers, its site and its browser takes a gigabyte.
+MOST_WORKERS = 8
 _NO_BROWSER = "No Chromium found: install one or set CHROMIUM to its path."
 
 
@@ -23,7 +27,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """A wrapper runs before every plain hook, also before pytest-django's, which loads the settings."""
     known = early_config.known_args_namespace
     if not (known.help or known.version):
-        catalogue.compile_all(REPOSITORY)  # the compiled texts are not in the repository
+        worker = "PYTEST_XDIST_WORKER" in os.environ
+        if not worker:
+            catalogue.compile_all(REPOSITORY)  # the compiled texts are not in the repository
         stack = ExitStack()
         # Runs however the session ends; a killed one is cleared by the guard.
         early_config.add_cleanup(stack.close)
@@ -32,6 +38,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
             "REDIS_URL": os.environ.get("TEST_REDIS_URL", ""),
         }
         os.environ.update({name: url for name, url in given.items() if url})
+        # With --pdb, `-n auto` is no worker at all.
+        if getattr(known, "numprocesses", None) and not worker and not known.usepdb:
+            given = dict.fromkeys(given, "each worker starts its own")
         os.environ.update(stack.enter_context(throwaway_servers(given)))
         os.environ["ANBAN_ENV"] = "test"
         # Playwright's sync interface keeps an event loop in the thread, which Django would take for a
@@ -42,6 +51,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
             del os.environ[name]
         os.environ.pop("ANBAN_DEMO_MODEL", None)
     return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one for each core this process may use; messages of a Valkey that was named reach every worker of it."""
+    if os.environ.get("TEST_REDIS_URL"):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -18,11 +18,28 @@ __all__ = ["adult", "elder", "guardian", "minor", "moderator", "outsider", "supe
 _ASKING = frozenset({"_model", "embedding_server"})
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if board := getattr(config, "workerinput", {}).get("embeddings"):
+        embeddings.server.use_shared(board)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker of pytest-xdist is about to start."""
+    node.workerinput["embeddings"] = embeddings.server.share()
+
+
+@pytest.hookimpl(tryfirst=True)  # a worker asks before it says that it has collected
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The server loads while the first tests run."""
     wanted = any(not _ASKING.isdisjoint(getattr(item, "fixturenames", ())) for item in session.items)
     if wanted and not session.config.option.collectonly:
         embeddings.server.begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished() -> None:
+    embeddings.server.begin_if_asked()
 
 
 def pytest_unconfigure() -> None:

