@@ -41,16 +41,16 @@ def a_case_each() -> None:
     """Nobody looks for the open case of a person; the test has dropped the index that would object."""
     from safety import cases
 
-    lock, opened = cases._lock, cases.CrisisCase.objects.bulk_create
+    open_of, opened = cases._lock_of, cases.CrisisCase.objects.bulk_create
 
-    def newest(**which: Any) -> Any:
-        return lock(**which) if "user" not in which or _made.pop(which["user"].pk, False) else None
+    def newest(user_id: Any) -> Any:
+        return open_of(user_id) if _made.pop(user_id, False) else None
 
     def make(rows: Any, **options: Any) -> Any:
         _made[rows[0].user_id] = True
         return opened(rows, **options)
 
-    cases._lock = newest
+    cases._lock_of = newest
     cases.CrisisCase.objects.bulk_create = make
 
 
