@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.encoding import force_str
 from django.utils.translation import get_language, gettext, gettext_lazy
 
-from accounts import demo, devices, keyring
+from accounts import demo, devices, keyring, switches
 from accounts.care import AGREEMENT_VERSION
 from accounts.models import User
 
@@ -34,6 +34,9 @@ def display_name(user: User) -> str:
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return not switches.off(switches.Name.SIGN_UPS)
+
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """All of sign-up's facts in the same row and the same INSERT."""
         data = form.cleaned_data

@@ -5,14 +5,20 @@ from typing import Any, ClassVar
 from allauth.account.models import EmailAddress, EmailConfirmation
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_field
 from django.contrib.admin.views.main import ChangeList
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts import generation
-from accounts.models import AuditEntry, User
+from accounts import generation, switches
+from accounts.models import AuditEntry, Switch, User
 
 
 class LabelledAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -140,3 +146,104 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_fields = ("=actor", "=subject", "=target")
     ordering = ("-id",)
     show_full_result_count = False
+
+
+class SwitchForm(forms.Form):
+    """What is asked before a function is turned off or on."""
+
+    reason = forms.ChoiceField(label=_("Reason"), choices=[("", "—"), *switches.Reason.choices])
+    note = forms.CharField(label=_("Note for the team"), max_length=switches.MAX_NOTE, required=False)
+    sentence_zh = forms.CharField(
+        label=_("What people read, in Chinese"),
+        max_length=200,
+        required=False,
+        help_text=_("Empty: our own sentence."),
+    )
+    sentence_en = forms.CharField(label=_("What people read, in English"), max_length=200, required=False)
+    confirm = forms.BooleanField(label=_("Yes, for everybody, now"))
+
+    def __init__(self, *args: Any, turns_off: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not turns_off:
+            del self.fields["sentence_zh"], self.fields["sentence_en"]
+
+
+@admin.register(Switch)
+class SwitchAdmin(ReadOnlyAdmin):
+    """One page with every switch, and one to turn it: for operators alone."""
+
+    def get_urls(self) -> list[URLPattern]:
+        turn = path("<slug:name>/", self.admin_site.admin_view(self.turn), name="accounts_switch_turn")
+        return [super().get_urls()[0], turn]  # the list, and nothing that changes a row otherwise
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return isinstance(request.user, User) and switches.may_change(request.user)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_module_permission(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        rows = {row.name: row for row in Switch.objects.select_related("changed_by")}
+        listed = [
+            {
+                "name": name,
+                "meaning": switches.MEANING[name],
+                "row": rows.get(name),
+                "reason": _reason(rows.get(name)),
+            }
+            for name in switches.Name
+        ]
+        return self._page(request, _("Switches"), "admin/accounts/switch/list.html", switches=listed)
+
+    def turn(self, request: HttpRequest, name: str) -> HttpResponse:
+        operator = request.user
+        if not isinstance(operator, User) or not switches.may_change(operator):
+            raise PermissionDenied
+        if name not in switches.Name.values:
+            raise Http404
+        if request.method not in ("GET", "HEAD", "POST"):
+            return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
+        switch = switches.Name(name)
+        row = Switch.objects.filter(name=switch).first()
+        # The page says what it will do: another operator may have turned it meanwhile.
+        turns_off = request.POST.get("off") == "1" if request.method == "POST" else not (row and row.off)
+        form = SwitchForm(request.POST or None, turns_off=turns_off)
+        if request.method == "POST" and form.is_valid():
+            data = form.cleaned_data
+            done = switches.change(
+                operator,
+                switch,
+                off=turns_off,
+                reason=switches.Reason(data["reason"]),
+                note=data["note"],
+                sentences=(data.get("sentence_zh", ""), data.get("sentence_en", "")),
+                now=timezone.now(),
+            )
+            said = (
+                gettext("Done, and noted in the log.")
+                if done
+                else gettext("It was so already. Nothing was done.")
+            )
+            messages.add_message(request, messages.SUCCESS if done else messages.WARNING, said)
+            return redirect("admin:accounts_switch_changelist")
+        title = _("Turn off: %(name)s") if turns_off else _("Turn on: %(name)s")
+        return self._page(
+            request,
+            title % {"name": switch.label},
+            "admin/accounts/switch/turn.html",
+            form=form,
+            turns_off=turns_off,
+            meaning=switches.MEANING[switch],
+        )
+
+    def _page(self, request: HttpRequest, title: Any, template: str, **context: Any) -> HttpResponse:
+        common = {**self.admin_site.each_context(request), "title": title, "opts": self.model._meta}
+        return render(request, template, {**common, **context})
+
+
+def _reason(row: Switch | None) -> Any:
+    return switches.Reason(row.reason).label if row and row.reason else ""

@@ -52,6 +52,15 @@ ACTIONS = frozenset(
         "reading.approved",
         "reading.reviewed",
         "alert.acknowledged",
+        "switch.changed",
+        "service_notice.drafted",
+        "service_notice.published",
+        "service_notice.withdrawn",
+        "service_notice.resolved",
+        "service_notice.carried_out",
+        "persona.retired",
+        "persona.removed",
+        "account.exported",
     }
 )
 

@@ -179,3 +179,32 @@ class Notice(models.Model):
             # Serves the check before each conversation.
             models.Index(fields=["user"], name="notice_pending", condition=models.Q(answer=""))
         ]
+
+
+class Switch(models.Model):
+    """A function of the service that an operator has turned off or on (accounts/switches.py). Without a row: on."""
+
+    class Name(models.TextChoices):
+        SIGN_UPS = "sign_ups", _("New accounts")
+        PERSONAS = "personas", _("Companions")
+        WRITTEN_PERSONAS = "written_personas", _("Companions written by members")
+        MINORS = "minors", _("Access of people under 18")
+        VOICE = "voice", _("Voice")
+        PAYMENTS = "payments", _("Payments")
+
+    name = models.CharField(max_length=24, choices=Name, primary_key=True)
+    off = models.BooleanField(default=False)
+    reason = models.CharField(max_length=16, blank=True)  # a code of accounts.switches.Reason
+    note = models.CharField(max_length=200, blank=True)  # for the team
+    # What people read in place of our own sentence.
+    sentence_zh = models.CharField(max_length=200, blank=True)
+    sentence_en = models.CharField(max_length=200, blank=True)
+    changed_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")  # None: command or notice
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("switch")
+        verbose_name_plural = _("switches")
+
+    def __str__(self) -> str:
+        return self.name

@@ -8,9 +8,10 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 
+from accounts import switches
 from accounts.models import EventCounter, User
 from companion import notices, personas, statements, usage
-from companion.models import Conversation
+from companion.models import Conversation, Persona
 from companion.notices import Pending
 from companion.personas import NotFound
 from guardians.limits import EffectivePolicy, effective_policy
@@ -111,10 +112,21 @@ def access_conversation(user_id: uuid.UUID, public_id: uuid.UUID) -> Conversatio
     return conversation
 
 
+def switch_gate(policy: EffectivePolicy) -> Refusal | None:
+    """Has an operator turned off what this person would do? From memory: nobody waits for it."""
+    if switches.off(switches.Name.PERSONAS):
+        return Refusal("switched_off", "help")
+    if policy.is_minor and switches.off(switches.Name.MINORS):
+        return Refusal("minors_off", "help")
+    return None
+
+
 def account_gate(actor: Actor) -> Refusal | None:
-    """May this account talk at all? Sanction, then age, agreement, guardian, consent or contact."""
+    """May this account talk at all? Sanction and switches, then age, agreement, guardian, consent or contact."""
     if actor.sanction:
         return Refusal("sanction", "measures")
+    if refusal := switch_gate(actor.policy):
+        return refusal
     if actor.policy.missing:
         return Refusal(actor.policy.missing, "care")
     return None
@@ -136,9 +148,16 @@ def gate(actor: Actor, conversation: Conversation, now: dt.datetime) -> Refusal 
         return Refusal("notice")
     if refusal := time_gate(actor):
         return refusal
-    if not personas.may_talk(actor.policy, conversation.persona):
+    return persona_gate(actor.policy, conversation.persona)
+
+
+def persona_gate(policy: EffectivePolicy, persona: Persona) -> Refusal | None:
+    """Can this companion be talked with? One that has ended stays readable, and its end was announced."""
+    if persona.state == Persona.State.RETIRED:
+        return Refusal("retired", "service_notices")
+    if persona.author_id is not None and switches.off(switches.Name.WRITTEN_PERSONAS):
         return Refusal("persona", "gallery")
-    return None
+    return None if personas.may_talk(policy, persona) else Refusal("persona", "gallery")
 
 
 def time_gate(actor: Actor) -> Refusal | None:

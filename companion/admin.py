@@ -20,7 +20,8 @@ from accounts.models import User
 from companion import authoring, personas
 from companion.cards import AgeRating, Relationship
 from companion.models import Persona
-from safety.views import measures_admin, moderation_admin  # noqa: F401  (they register themselves)
+from companion.views import service_notices_admin  # noqa: F401  (they register themselves)
+from safety.views import measures_admin, moderation_admin  # noqa: F401
 
 
 class DecisionForm(forms.Form):

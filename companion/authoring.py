@@ -15,8 +15,9 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit
+from accounts import audit, switches
 from accounts.models import User
+from companion import retirement
 from companion.cards import AgeRating, Mood, Problem, Relationship, validate_fields
 from companion.models import Persona
 from companion.personas import INTIMATE, NotFound
@@ -49,7 +50,7 @@ class NotPossible(Exception):
 
 
 class Closed(NotPossible):
-    """A measure against the account closes this."""
+    """A measure against the account closes this, or a switch for everybody."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,10 @@ def delete(author: EffectivePolicy, persona: Persona) -> None:
         empty: dict[str, Any] = dict.fromkeys(("tagline", "description", "greeting", "character"), "")
         row.seal_card(empty | {"name": row.open_card()["name"], "moods": [], "examples": [], "tags": []})
         row.state = Persona.State.RETIRED
-        row.save(update_fields=["card", "state", "updated_at"])
+        others = row.conversations.exclude(user_id=author.user_id).exists()
+        if others:  # their words stay readable, and they are told at once
+            row.retired_by = retirement.told_at_once(row, retirement.Why.AUTHOR, None, timezone.now())
+        row.save(update_fields=["card", "state", "retired_by", "updated_at"])
 
 
 def access_own(author: EffectivePolicy, slug: str) -> Persona:
@@ -297,8 +301,13 @@ def _decide(row: Persona, now: dt.datetime, **change: Any) -> None:
     Persona.objects.filter(pk=row.pk).update(updated_at=now, **change)
 
 
+def switched_off() -> bool:
+    """Has an operator closed the writing of companions for everybody?"""
+    return switches.off(switches.Name.WRITTEN_PERSONAS)
+
+
 def _ask(author: EffectivePolicy, function: Sanction.Function) -> None:
-    if sanctions.closed(author.user_id, function, timezone.now()):
+    if switched_off() or sanctions.closed(author.user_id, function, timezone.now()):
         raise Closed
 
 

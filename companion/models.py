@@ -11,6 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import keyring
 from companion.cards import AgeRating, Relationship
+from companion.service_models import ServiceNotice, ServiceNoticeMail, ServiceNoticeSeen
+
+__all__ = ["ServiceNotice", "ServiceNoticeMail", "ServiceNoticeSeen"]  # Django looks for models here
 
 
 class Persona(models.Model):
@@ -45,6 +48,8 @@ class Persona(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, related_name="+", null=True, blank=True
     )
     submitted_at = models.DateTimeField(null=True, blank=True)
+    # The notice that told of its end; see companion/retirement.py.
+    retired_by = models.ForeignKey(ServiceNotice, models.PROTECT, related_name="+", null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -57,6 +62,13 @@ class Persona(models.Model):
                 name="persona_card_follows_author",
                 condition=models.Q(author__isnull=True, card__isnull=True)
                 | models.Q(author__isnull=False, card__isnull=False),
+            ),
+            # None of ours ends without a notice (draft article 19). What its author deletes is the author's to delete.
+            models.CheckConstraint(
+                name="persona_retired_with_notice",
+                condition=~models.Q(state="retired")
+                | models.Q(retired_by__isnull=False)
+                | models.Q(author__isnull=False),
             ),
             models.CheckConstraint(
                 name="persona_two_reviewers",

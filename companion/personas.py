@@ -10,6 +10,7 @@ from itertools import chain
 
 from django.db.models import Q
 
+from accounts import switches
 from accounts.age import AgeBand
 from companion import portrayal
 from companion.cards import AgeRating, Mood, Relationship
@@ -102,6 +103,8 @@ def visible_personas(
     rows = Persona.objects.filter(_published_for(policy))
     if relationship is not None:
         rows = rows.filter(relationship=relationship)
+    if switches.off(switches.Name.WRITTEN_PERSONAS):
+        rows = rows.filter(author__isnull=True)
     ordered = chain(
         rows.filter(author__isnull=True).order_by("slug"), rows.filter(author__isnull=False).order_by("-id")
     )

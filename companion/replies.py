@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.realtime import NewEvent
-from companion import budgets, hub, offload, prompts, statements, usage
+from companion import access, budgets, hub, offload, prompts, statements, usage
 from companion.access import Actor
 from companion.events import frames_of
 from companion.llm import client
@@ -84,6 +84,7 @@ class Reply:
         self.text = ""  # as let through by the watch
         self._unsent = ""  # the end of it that no page was given yet
         self._silenced = False
+        self._ended_by = ""  # a code, when it was neither the model nor the person
         self._sent_at = 0.0
         self._flush: asyncio.TimerHandle | None = None
         self._watch = Watch(
@@ -118,7 +119,7 @@ class Reply:
         try:
             code = await self._stream()
         except asyncio.CancelledError:
-            state = Message.State.STOPPED
+            state, code = Message.State.STOPPED, self._ended_by
         except client.ModelError as error:
             state, code = Message.State.INTERRUPTED, f"model.{error.code}"
         except Exception as error:  # a fault of ours must not leave the reply hanging
@@ -203,6 +204,9 @@ class Reply:
                 continue
             if not wanted:
                 return self.silence()
+            if refusal := access.switch_gate(self.job.actor.policy):
+                self._ended_by = refusal.code
+                return self.stop()
 
     async def _finish(self, state: str, code: str) -> None:
         self._send()

@@ -4,12 +4,25 @@ from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from accounts import switches
 from safety.replies import sentence
 
 _REFUSALS: dict[str, tuple[Promise, Promise | str]] = {
     "sanction": (
         _("Conversations are paused for your account. You can read why and object."),
         _("Read why, and object"),
+    ),
+    "switched_off": (
+        _("Companions rest for now: we have turned them off for everybody. You can read here, and help is there."),
+        _("Help lines"),
+    ),
+    "minors_off": (
+        _("Talking is turned off for people under 18 for now. It is not about you, and help is there."),
+        _("Help lines"),
+    ),
+    "retired": (
+        _("This companion has ended, as announced. You can read here and keep a copy."),
+        _("Read the notice"),
     ),
     "birth_date": (_("Please tell us your birth date first."), _("Complete your account")),
     "agreement": (_("Please read and accept the agreement first."), _("Complete your account")),
@@ -55,14 +68,18 @@ _NOTES: dict[str, Promise] = {
     "model.interrupted": _("The reply was interrupted. You can ask for it again."),
     "model.unconfigured": _("No language model is set up here yet, so the companion cannot answer."),
     "model.too_long": _("The reply became too long and was ended here."),
+    "switched_off": _("The reply ended here: companions were turned off for everybody."),
 }
+# The operator may say it in other words.
+_SWITCHES = {"switched_off": switches.Name.PERSONAS, "minors_off": switches.Name.MINORS}
 
 
 def refusal(code: str, language: str) -> tuple[str, str]:
     """The sentence of a refusal and the label of its link ("" without one)."""
     with translation.override(language):
         text, label = _REFUSALS.get(code) or (_LINES[code], "")
-        return str(text), str(label)
+        said = switches.sentence(_SWITCHES[code], language) if code in _SWITCHES else ""
+        return said or str(text), str(label)
 
 
 def system_line(code: str, language: str) -> str:
@@ -78,8 +95,8 @@ def note(state: str, code: str, language: str) -> str:
     if state == "cut":
         return sentence(code, language=language)
     with translation.override(language):
-        if state == "stopped":
-            return str(_("You stopped this reply."))
         if code in _NOTES:
             return str(_NOTES[code])
+        if state == "stopped":
+            return str(_("You stopped this reply."))
         return str(_UNWELL) if state == "interrupted" else ""

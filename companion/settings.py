@@ -112,6 +112,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Before sessions and accounts: the status page needs neither, and tells when they are down.
+    "companion.views.status.StatusFirst",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "accounts.middleware.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -206,6 +208,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "escalate-overdue": {"task": "companion.tasks.escalate_overdue", "schedule": 300.0},
     # Late ones are of no use: the next is seconds away, and `manage.py run_alerts` does the same each second.
     "sweep-alerts": {"task": "safety.tasks.sweep_alerts", "schedule": 5.0, "options": {"expires": 5.0}},
+    "carry-out-service-notices": {"task": "companion.tasks.carry_out_service_notices", "schedule": 60.0},
+    "mail-service-notices": {"task": "companion.tasks.mail_service_notices", "schedule": 60.0},
     "forget-old-events": {"task": "companion.tasks.forget_old_events", "schedule": 3600.0},
     "forget-ended-logins": {"task": "accounts.tasks.forget_ended_logins", "schedule": 86400.0},
 }
@@ -347,6 +351,11 @@ MINORS_QUIET_HOURS: list[str] = env.list("MINORS_QUIET_HOURS", default=[])
 HELP_LINES_COUNTRIES: list[str] = env.list("HELP_LINES_COUNTRIES", default=["CN"])
 HELP_LINES_FILE: str = env.str("HELP_LINES_FILE", "")
 HELP_LINES_MAX_AGE_DAYS: int = env.int("HELP_LINES_MAX_AGE_DAYS", 120)
+
+# --- service notices: days between notice and event, e.g. {"persona_retirement": 60}, and days of reading and export
+# afterwards; only longer than those of companion/service_models.py ---------------------------------------------
+NOTICE_LEAD_DAYS: dict[str, int] = env.json("NOTICE_LEAD_DAYS", default={})
+NOTICE_READING_DAYS: int = env.int("NOTICE_READING_DAYS", 30)
 
 # --- reports, complaints and appeals: hours until an answer, e.g. {"ordinary": 72}; only quicker than those of
 # safety/moderation.py -------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts.models import Event
 from companion import reminders, replies, unassessed
+from companion import service_mail, service_notices
 from companion.models import TokenBudget
 from safety import complaints
 
@@ -39,6 +40,20 @@ def assess_what_is_pending() -> int:
 def escalate_overdue() -> int:
     """Reports, complaints and appeals without an answer in time come before the people on call."""
     return complaints.escalate_overdue(timezone.now())
+
+
+@shared_task
+def carry_out_service_notices() -> int:
+    """What was announced happens at its time, and not without its notice."""
+    return service_notices.carry_out(timezone.now())
+
+
+@shared_task
+def mail_service_notices() -> int:
+    """People whom a notice concerns are written to, each once."""
+    now = timezone.now()
+    service_mail.enrol(now)
+    return service_mail.send(now)
 
 
 @shared_task

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from accounts import views as account_views
-from companion.views import chat, health, pages, use
+from companion.views import chat, export, health, notices_page, pages, status, use
 from companion.views import personas as persona_views
 from safety.views import contact, push
 
@@ -18,6 +18,10 @@ urlpatterns = [
     path("privacy/", pages.privacy, name="privacy"),
     path("help/", pages.help_page, name="help"),
     path("health/", health.health, name="health"),
+    path("status/", status.status, name="status"),
+    path("notices/", notices_page.inbox, name="service_notices"),
+    path("notices/<uuid:public_id>/dismiss/", notices_page.dismiss, name="service_notice_dismiss"),
+    path("export/", export.page, name="export"),
     path("companions/", persona_views.gallery, name="gallery"),
     path("companions/new/", persona_views.create, name="persona_create"),
     path("companions/mine/", persona_views.mine, name="my_personas"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
-from accounts import keyring, ratelimit
+from accounts import held, keyring, ratelimit
 from safety.engine import client
 from tests import embeddings
 from tests.cast import adult, elder, guardian, minor, moderator, outsider, supervisor
@@ -61,3 +61,5 @@ def _nothing_remembered() -> None:
     keyring.clear_cache()
     ratelimit.reset()
     cache.clear()
+    for each in held.EVERY:
+        each.rest()

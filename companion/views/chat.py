@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import realtime
 from accounts.models import Notice, User
-from companion import access, history, memory, notices, personas, portrayal, replies, sentences, turns, usage
+from companion import access, history, memory, notices, portrayal, replies, sentences, turns, usage
 from companion.access import Refusal
 from companion.events import help_card_html, notice_frame, staff_name
 from companion.models import Conversation, Departure, Message
@@ -104,8 +104,8 @@ def _chat_page(
     # Read before the messages: what is replayed may repeat something, but nothing is passed over.
     last_event = realtime.last_event(actor.user_id)
     refusal = None if actor.care.muted else access.account_gate(actor)
-    if refusal is None and not actor.care.muted and not personas.may_talk(actor.policy, conversation.persona):
-        refusal = Refusal("persona", "gallery")
+    if refusal is None and not actor.care.muted:
+        refusal = access.persona_gate(actor.policy, conversation.persona)
     now = timezone.now()
     if refusal is None and not actor.care.muted:
         refusal = access.time_gate(actor)
@@ -153,6 +153,9 @@ def talk(request: HttpRequest, slug: str) -> HttpResponse:
         conversation = turns.open_conversation(actor, slug)
     except NotFound:
         raise Http404 from None
+    except turns.Closed as closed:
+        messages.warning(request, sentences.refusal(closed.refusal.code, actor.policy.language)[0])
+        return redirect("persona", slug)
     return redirect("chat", conversation.public_id)
 
 

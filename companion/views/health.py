@@ -38,20 +38,20 @@ _telling = threading.Lock()
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
     """200 while messages can be kept. Everything else is reported, but without it people still reach help."""
-    database = _database()
+    kept = database()
     state: dict[str, Any] = {
-        "database": database,
-        "redis": _redis(),
+        "database": kept,
+        "redis": redis(),
         "model": client.status(),
         "alerts": "down",
         "instance": settings.INSTANCE,
     }
-    if database == "ok":
-        state |= _alerts()
-    return JsonResponse(state, status=200 if database == "ok" else 503)
+    if kept == "ok":
+        state |= alerts()
+    return JsonResponse(state, status=200 if kept == "ok" else 503)
 
 
-def _database() -> str:
+def database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -60,11 +60,11 @@ def _database() -> str:
     return "ok"
 
 
-def _redis() -> str:
+def redis() -> str:
     return "ok" if answers() else "down"
 
 
-def _alerts() -> dict[str, Any]:
+def alerts() -> dict[str, Any]:
     """The alert path: "down" when nothing is sent at all, "degraded" when something of it is missing. Times in seconds."""
     try:
         now = clock.now()

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -14,8 +15,9 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import switches
 from accounts.models import User
-from companion import authoring, personas
+from companion import authoring, personas, service_notices
 from companion.cards import Mood, Relationship
 from companion.forms import PersonaForm
 from companion.models import Persona
@@ -47,8 +49,10 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         persona = personas.access_persona(policy, slug)
     except personas.NotFound:
         raise Http404 from None
+    zone = request.user.time_zone if isinstance(request.user, User) else settings.TIME_ZONE
     context = {
         "persona": personas.show(persona, _language(), policy),
+        "announced": service_notices.of_persona(persona.pk, _language(), zone, timezone.now()),
         "may_talk": policy is not None and personas.may_talk(policy, persona),
         "reason": authoring.Reason(persona.review_reason).label if persona.review_reason else "",
     }
@@ -68,6 +72,8 @@ def mine(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
     policy = _signed_in_policy(request)
+    if authoring.switched_off():
+        return _switched_off(request)
     form = PersonaForm(request.POST or None, author=policy)
     if request.method == "POST" and form.is_valid():
         try:
@@ -129,7 +135,15 @@ def delete(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("my_personas")
 
 
+def _switched_off(request: HttpRequest) -> HttpResponse:
+    sentence = switches.sentence(switches.Name.WRITTEN_PERSONAS, _language())
+    messages.warning(request, sentence or _("Writing companions is turned off for everybody for now."))
+    return redirect("my_personas")
+
+
 def _closed(request: HttpRequest) -> HttpResponse:
+    if authoring.switched_off():
+        return _switched_off(request)
     messages.warning(
         request, _("A measure against your account closes this. You can read why here, and object.")
     )

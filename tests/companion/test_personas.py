@@ -6,15 +6,17 @@ from itertools import product
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.age import AgeBand
 from accounts.models import User
-from companion import personas
+from companion import personas, retirement
 from companion.cards import AgeRating, Mood, Relationship, load_builtin
-from companion.models import Persona
+from companion.models import Persona, ServiceNotice
+from guardians.jurisdictions import reminders
 from guardians.limits import EffectivePolicy
 from guardians.models import PersonaBlock
 from tests.cast import make_user
@@ -34,6 +36,10 @@ def policy(band: AgeBand | None, *, user_id: uuid.UUID | None = None, **changes:
         engine_band=band.engine_band if band else "teen",
         simple_mode=False,
         language="en",
+        reminders=reminders(minor=False),
+        daily_minutes=None,
+        quiet=(),
+        zone="Asia/Shanghai",
     )
 
 
@@ -190,17 +196,30 @@ def test_the_number_of_queries_does_not_grow_with_the_gallery(
         client.get(reverse("gallery"))
 
 
-def test_reloading_updates_and_retires(gallery: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    whale = Persona.objects.get(slug="whale")
-    rest = tuple(card for card in load_builtin() if card.slug != "whale")
-    Persona.objects.filter(slug="dragon").update(version=99, relationship="friend", state="retired")
-    monkeypatch.setattr("companion.management.commands.load_personas.load_builtin", lambda: rest)
+def test_reloading_updates_and_leaves_what_is_retired(gallery: None) -> None:
+    Persona.objects.filter(slug="dragon").update(
+        version=99, relationship="friend", state="retired", retired_by=gone()
+    )
     call_command("load_personas")
-    whale.refresh_from_db()
     dragon = Persona.objects.get(slug="dragon")
-    assert whale.state == Persona.State.RETIRED
-    assert (dragon.version, dragon.relationship, dragon.state) == (1, "pet", "published")
-    assert Persona.objects.count() == len(rest) + 1
+    assert (dragon.version, dragon.relationship, dragon.state) == (1, "pet", "retired")
+    assert Persona.objects.count() == len(load_builtin())
+
+
+def test_reloading_refuses_to_retire_without_a_notice(gallery: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card that is gone from a release is no announcement (draft article 19)."""
+    rest = tuple(card for card in load_builtin() if card.slug != "whale")
+    monkeypatch.setattr("companion.management.commands.load_personas.load_builtin", lambda: rest)
+    with pytest.raises(CommandError, match="whale"):
+        call_command("load_personas")
+    whale = Persona.objects.filter(slug="whale")
+    assert whale.get().state == Persona.State.PUBLISHED
+    whale.update(state="retired", retired_by=gone())
+    call_command("load_personas")
+
+
+def gone() -> ServiceNotice:
+    return retirement.told_at_once(Persona.objects.get(slug="whale"), "other", None, timezone.now())
 
 
 @pytest.mark.parametrize("name", ["gallery", "my_personas"])
