@@ -29,7 +29,7 @@ from companion import (
 )
 from companion.access import Actor, Refusal
 from companion.buckets import Bucket
-from companion.events import durable_frames, notice_frame, usage_frame
+from companion.events import NoticeFrame, UsageFrame, durable_frames, notice_frame, usage_frame
 from companion.models import Conversation, Departure
 from companion.personas import NotFound
 
@@ -122,8 +122,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             "conversation": str(self.conversation_id),
             "event": self.seen,
             "state": access.state_of(conversation, self.actor),
-            "notices": [notice_frame(notice, self.actor.policy.language) for notice in self.actor.notices],
-            "usage": usage_frame(standing),
+            "notices": self._waiting(),
+            "usage": self._usage(standing),
             "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
         }
 
@@ -250,7 +250,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """The page is in sight and the person was active a moment ago: a minute of use."""
         self.actor = await offload.run(access.refresh, self.actor, timezone.now())
         standing = await offload.run(turns.here, self.actor, self.conversation_id)
-        await self._send({"kind": "usage", **usage_frame(standing)})
+        await self._send({"kind": "usage", **self._usage(standing)})
 
     async def _resume(self, frame: Frame) -> None:
         since = frame.get("since")
@@ -339,6 +339,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 ):  # perhaps ended by another process while this one writes it
                     replies.silence(self.conversation_id, uuid.UUID(frame["message"]["id"]))
                 await self._send(frame)
+
+    # While somebody is in danger neither a notice nor the clock stands in their way.
+    def _waiting(self) -> list[NoticeFrame]:
+        waiting = () if self.actor.care.muted else self.actor.notices
+        return [notice_frame(notice, self.actor.policy.language) for notice in waiting]
+
+    def _usage(self, standing: usage.Standing) -> UsageFrame:
+        return usage_frame(usage.FREE if self.actor.care.muted else standing)
 
     async def _refuse(self, refusal: Refusal, asked: Frame) -> None:
         sentence, label = sentences.refusal(refusal.code, self.actor.policy.language)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import realtime
+from accounts import realtime, switches
 from accounts.models import Notice, User
 from companion import access, history, memory, notices, portrayal, replies, sentences, turns, usage
 from companion.access import Refusal
@@ -107,14 +107,17 @@ def _chat_page(
     if refusal is None and not actor.care.muted:
         refusal = access.persona_gate(actor.policy, conversation.persona)
     now = timezone.now()
-    if refusal is None and not actor.care.muted:
-        refusal = access.time_gate(actor)
+    # While somebody is in danger neither the clock nor a notice stands in their way.
+    standing = usage.FREE if actor.care.muted else usage.standing(actor.user_id, actor.policy)
+    waiting = [] if actor.care.muted else [notice_frame(notice, language) for notice in actor.notices]
+    state = access.state_of(conversation, actor)
     page = page or history.newest_page(conversation, actor.user_id, language)
     reply = replies.current(conversation.public_id)
     level = risk.recent_level(actor.user_id, now)
+    rests = {code: _blocked(Refusal(code, "use"), language) for code in ("limit", "quiet")}
     context = {
         "conversation": conversation,
-        "state": access.state_of(conversation, actor),
+        "state": state,
         "persona": portrayal.face(conversation.persona, language),
         "message_list": page.messages,
         "has_older": page.has_older,
@@ -122,8 +125,14 @@ def _chat_page(
         "help_away": help_card_html("soft", settings.HELP_LINES_COUNTRIES[0], language),
         "human_name": _in_charge(actor),
         "last_event": last_event,
-        "notices": [notice_frame(notice, language) for notice in actor.notices],
-        "usage": usage.standing(actor.user_id, actor.policy),
+        "notices": waiting,
+        "notice": waiting[0] if waiting and state != "left" else None,
+        "usage": standing,
+        "time_left": divmod(standing.minutes_left, 60) if standing.minutes_left else None,
+        # The sentences in place of the composer, and the one that holds now.
+        "rests": rests,
+        "resting": None if refusal else rests.get(standing.refusal),
+        "voice": not switches.off(switches.Name.VOICE),
         "blocked": _blocked(refusal, language),
         "max_characters": settings.MESSAGE_MAX_CHARACTERS,
         "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,

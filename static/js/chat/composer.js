@@ -15,11 +15,13 @@ export function createComposer(form, { conversation, limit, say, send, stop }) {
   const draft = `anban.draft.${conversation}`;
   const grows = CSS.supports("field-sizing", "content");
   const touch = matchMedia("(hover: none) and (pointer: coarse)");
+  const space = document.documentElement.lang.startsWith("zh") ? "" : " "; // between what is said aloud and what is there
   let replying = false;
+  let resting = false;
   let saving = 0;
 
   const composing = watchComposition(field, changed);
-  const stops = () => replying && !field.value.trim();
+  const stops = () => replying && (resting || !field.value.trim());
 
   function changed() {
     if (!grows) {
@@ -33,6 +35,7 @@ export function createComposer(form, { conversation, limit, say, send, stop }) {
     form.dataset.over = String(length > limit);
     button.dataset.mode = stops() ? "stop" : "send";
     button.setAttribute("aria-label", say(button.dataset.mode));
+    field.disabled = resting; // the draft waits
     clearTimeout(saving);
     saving = setTimeout(save, 300);
   }
@@ -44,7 +47,7 @@ export function createComposer(form, { conversation, limit, say, send, stop }) {
       field.focus();
     }
     const text = field.value.trim(); // read from the page: state may lag behind the input method
-    if (!text || !send(text)) return;
+    if (!text || resting || !send(text)) return;
     field.value = "";
     save();
     changed();
@@ -76,11 +79,26 @@ export function createComposer(form, { conversation, limit, say, send, stop }) {
       replying = yes;
       changed();
     },
-    /** Bring a text back to be changed; what is already there stays. @param {string} text */
-    edit(text) {
+    /** @param {boolean} yes whether the companion rests: nothing is sent, the reply being written can be stopped */
+    rest(yes) {
+      resting = yes;
+      changed();
+    },
+    /** Bring a text back to be changed or sent later; what is already there stays. @param {string} text */
+    back(text) {
       field.value = field.value.trim() ? `${text}\n${field.value}` : text;
       changed();
-      field.focus();
+    },
+    /** @param {string} text what was said aloud */
+    add(text) {
+      field.value += (/\S$/.test(field.value) ? space : "") + text;
+      changed();
+    },
+    /** @param {string} text said aloud, and not meant for the companion: it meant leaving */
+    unsay(text) {
+      if (text && field.value.endsWith(text)) field.value = field.value.slice(0, -text.length).trimEnd();
+      changed();
+      save();
     },
   };
 }

@@ -1,5 +1,6 @@
 /** The chat page: joins the line, the store, the messages and the composer. docs/protocol.md names the frames. */
 
+import { createClock, watchPresence } from "./clock.js";
 import { createComposer } from "./composer.js";
 import { loadOlder } from "./older.js";
 import { createPanels } from "./panels.js";
@@ -23,16 +24,29 @@ const title = document.title;
 let unread = 0; // came while another tab was in front
 let below = 0; // came below what is in sight
 let reminder = 0;
-/** @type {{notice: string, about: string, html: string}[]} */
-let waiting = []; // notices
+/** @typedef {{notice: string, about: string, html: string}} Notice */
+/** @type {Notice[]} */
+let waiting = []; // as the server knows them
+/** @type {Map<string, object>} */
+const answers = new Map(); // notice → the frame with its answer, until the server confirms it
+const aside = new Set(); // notices that stepped back for a help card or a human
+let shown = ""; // the notice of which the server knows that it was in sight
+/** @type {object | null} */
+let farewell = null; // the frame with which this page left, until the server confirms it
+let usage = { minutes_left: null, quiet_until: null };
+let met = false; // the line was ready once
+let voice = null;
+let heard = ""; // the last words said aloud
 
 const scroll = followBottom(get("scroll"), log.list, showPill);
 const composer = createComposer(get("composer"), { conversation, limit: Number(limit), say, send, stop });
+const clock = createClock(root, say, composer.rest);
 
 // --- the page as it came ---------------------------------------------------------------------------------------------
 
 for (const { dataset } of log.list.querySelectorAll("[data-id]")) store.know(dataset.id, dataset.state);
 if (state === "left") leave();
+composer.rest("resting" in root.dataset);
 log.restamp();
 scroll.toEnd();
 showReplying();
@@ -50,7 +64,11 @@ const line = root.hasAttribute("data-blocked")
       line: (up) => panels.line(up, () => line.look()),
       ended: panels.ended,
     });
-if (get("notice").open) showNotices([noticeOfPage()]);
+const here = watchPresence({
+  writing: () => store.running !== null,
+  here: () => store.left || line.send({ type: "here" }),
+});
+if (get("notice").open) noticesAre([noticeOfPage()]);
 
 loadOlder(get("scroll"), log.list, say("older_failed"), (older) => {
   for (const { dataset } of older.querySelectorAll("[data-id]")) store.know(dataset.id, dataset.state);
@@ -65,10 +83,18 @@ function receive(frame) {
   for (const change of store.receive(frame)) show(change);
   switch (frame.kind) {
     case "ready":
-      if (wasLeft && frame.state !== "left") return location.reload();
+      if (wasLeft && frame.state !== "left") {
+        if (!farewell) return location.reload();
+        line.send(farewell); // said while the line was down
+      }
       if (frame.state === "left") leave();
       panels.human(frame.state === "human");
-      showNotices(frame.notices);
+      shown = "";
+      for (const { notice } of frame.notices) if (answers.has(notice)) line.send(answers.get(notice));
+      noticesAre(frame.notices);
+      timeIs(frame.usage);
+      if (!met) here();
+      met = true;
       if (frame.event > store.since) line.send({ type: "resume", since: store.since });
       for (const pending of store.outbox) if (pending.state === "sending") deliver(pending);
       break;
@@ -77,21 +103,32 @@ function receive(frame) {
     case "conversation.returned":
       return wasLeft && location.reload();
     case "conversation.left":
+      farewell = null;
       leave();
       break;
     case "conversation.human":
       panels.human(frame.in_charge, frame.name);
+      if (frame.in_charge) giveWay();
       break;
     case "help.card":
       panels.help(frame.html);
+      giveWay();
       break;
     case "notice.raised":
-      if (!waiting.some((one) => one.notice === frame.notice)) showNotices([...waiting, frame]);
+      if (!waiting.some((one) => one.notice === frame.notice)) noticesAre([...waiting, frame]);
       break;
     case "notice.acknowledged":
-      showNotices(waiting.filter((one) => one.notice !== frame.notice));
+      noticesAre(waiting.filter((one) => one.notice !== frame.notice));
+      break;
+    case "usage":
+      timeIs(frame);
+      break;
+    case "policy.changed":
+      here(); // limits may have changed; the answer says so
       break;
     case "refused":
+      if (["notice", "limit", "quiet"].includes(frame.code)) return waits(frame);
+    // falls through
     case "error":
       if (frame.code === "failed") panels.helpAway();
       if (!frame.id) panels.bar({ text: frame.text, label: frame.link?.label, href: frame.link?.url });
@@ -125,7 +162,9 @@ function showPill() {
 function showReplying() {
   const busy = store.running !== null;
   composer.replying(busy);
+  root.toggleAttribute("data-replying", busy);
   if (busy === Boolean(reminder)) return;
+  clock.show(usage, busy);
   clearInterval(reminder);
   reminder = busy ? setInterval(() => panels.status(say("still_writing")), 10_000) : 0;
   panels.status(busy ? say("writing") : "");
@@ -138,6 +177,7 @@ function send(text) {
   const fits = [...text].length <= Number(limit);
   panels.bar(fits ? null : { text: say("too_long") });
   if (!fits) return false;
+  clock.quiet();
   const pending = { client_id: newId(), text, at: new Date().toISOString(), state: "sending" };
   store.owe(pending);
   log.pending(pending);
@@ -157,29 +197,91 @@ function stop() {
   line.send({ type: "stop" });
 }
 
-/** @param {{notice: string, about: string, html: string}[]} notices */
-function showNotices(notices) {
-  const had = waiting.length;
+// --- notices and the clock -------------------------------------------------------------------------------------------
+
+/** @param {Notice[]} notices that wait for an answer */
+function noticesAre(notices) {
   waiting = notices;
-  panels.notices(waiting, acknowledge);
-  if (waiting.length) line.send({ type: "shown", notice: waiting[0].notice });
-  else if (had) composer.field.focus();
+  const one = store.left ? undefined : waiting.find(({ notice }) => !answers.has(notice) && !aside.has(notice));
+  if (one && composer.composing()) {
+    // Half-typed pinyin would be lost with the focus.
+    composer.field.addEventListener("compositionend", () => setTimeout(() => noticesAre(waiting)), { once: true });
+    return;
+  }
+  panels.notice(one, (answer, form, button) => {
+    const frame = { type: "acknowledge", notice: one.notice, answer };
+    if (!tell(frame, form, button)) return false;
+    answers.set(one.notice, frame);
+    if (answer === "pause") leave(frame);
+    else noticesAre(waiting);
+    return true;
+  });
+  inSight();
+}
+
+/** The server notes when a notice was really seen. */
+function inSight() {
+  const { open } = get("notice");
+  const notice = open && get("notice").querySelector("[name=notice]").value;
+  if (open && !document.hidden && shown !== notice && line.send({ type: "shown", notice })) shown = notice;
+}
+
+/** Somebody is in danger, or a human is there: neither notice nor clock stands in between. */
+function giveWay() {
+  for (const { notice } of waiting) aside.add(notice);
+  noticesAre(waiting);
+  timeIs({ minutes_left: null, quiet_until: null });
+}
+
+/** What the clock or a notice refuses goes back to the draft. */
+function waits({ id, code }) {
+  if (store.outbox.some((one) => one.client_id === id)) composer.back(acts.remove({ dataset: { client: id } }).text);
+  if (code === "limit") timeIs({ ...usage, minutes_left: 0 });
+  if (code === "quiet") timeIs({ ...usage, quiet_until: "later" });
+  if (code !== "notice") return;
+  aside.clear();
+  answers.clear();
+  if (waiting.length) noticesAre(waiting);
+  else location.reload(); // raised while it was to stay away; the draft is kept
+}
+
+function timeIs(standing) {
+  usage = standing;
+  clock.show(usage, store.running !== null);
 }
 
 function noticeOfPage() {
-  const body = get("notice-body");
-  return { notice: get("notice").querySelector("[name=notice]").value, about: body.dataset.about, html: body.innerHTML };
+  const [body, form] = [get("notice-body"), get("notice").querySelector("form")];
+  return { notice: form.elements.notice.value, html: body.innerHTML };
 }
 
-function acknowledge(notice, answer) {
-  return line.send({ type: "acknowledge", notice, answer });
+/**
+ * Over the line, or with the form when the line is down. What neither of them brings is said when the line is back.
+ * @param {object} frame @param {HTMLFormElement} form @param {HTMLElement} [button]
+ * @returns {boolean} false: this page has no line at all, and the browser posts the form
+ */
+function tell(frame, form, button) {
+  if (root.hasAttribute("data-blocked")) return false;
+  if (!line.send(frame))
+    fetch(form.action, { method: "POST", body: new FormData(form, button), redirect: "manual", keepalive: true }).catch(() => {});
+  return true;
 }
 
-/** From here on nothing of the persona is shown, whatever is still on its way. */
-function leave() {
+/**
+ * From here on nothing of the persona is shown, whatever is still on its way.
+ * @param {object} [frame] that tells the server; none when it was the server who said so
+ */
+function leave(frame) {
+  farewell = frame ?? farewell;
+  voice?.stop();
+  composer.unsay(heard);
+  heard = "";
   for (const change of store.leave()) show(change);
   for (const node of log.list.querySelectorAll(".message:not([data-id])")) node.remove();
   panels.left();
+  noticesAre(waiting);
+  keepOutbox();
+  showReplying();
 }
 
 /** A random UUID. crypto.randomUUID would need https, which a house on a local network may not have. */
@@ -208,7 +310,10 @@ const acts = {
     log.pending(pending);
     deliver(pending);
   },
-  edit: (node) => composer.edit(acts.remove(node).text),
+  edit(node) {
+    composer.back(acts.remove(node).text);
+    composer.field.focus();
+  },
   remove({ dataset }) {
     const pending = store.take(dataset.client);
     log.drop("client", dataset.client);
@@ -244,19 +349,37 @@ document.addEventListener("visibilitychange", () => {
   unread = 0;
   document.title = title;
   log.restamp();
+  inSight();
 });
 get("pill").addEventListener("click", () => {
   scroll.toEnd();
   composer.field.focus();
 });
-// One tap ends it. Without a line the browser posts the form, which does the same.
+// One tap ends it, from the head or from a notice, with or without a line.
 get("leave").addEventListener("submit", (event) => {
-  if (!line.send({ type: "leave" })) return;
-  event.preventDefault();
-  leave();
-  keepOutbox();
-  showReplying();
+  const frame = { type: "leave" };
+  if (tell(frame, event.target)) event.preventDefault();
+  leave(frame);
 });
+const microphone = get("voice");
+if (microphone && ("SpeechRecognition" in globalThis || "webkitSpeechRecognition" in globalThis)) {
+  microphone.hidden = false;
+  microphone.addEventListener("click", async function load() {
+    const { createVoice } = await import("./voice.js").catch(() => ({}));
+    if (!createVoice) return panels.bar({ text: say("voice_failed") });
+    microphone.removeEventListener("click", load);
+    voice ??= createVoice(microphone, { say, bar: panels.bar, heard: listen });
+    voice.start();
+  });
+}
+
+/** What was said aloud is a draft; the server alone knows the words that mean leaving. @param {string} text */
+function listen(text) {
+  heard = text;
+  composer.add(text);
+  line.send({ type: "voice", text });
+}
+
 get("enter").checked = recall("anban.enter") !== "newline";
 get("enter").addEventListener("change", ({ target }) => remember("anban.enter", target.checked ? "" : "newline"));
 // Where the page is not told of the keyboard (iOS), the room that is left is measured; a pinch is no keyboard.

@@ -8,9 +8,9 @@
 export function createPanels(root, say) {
   const get = (name) => /** @type {HTMLElement} */ (root.querySelector(`[data-${name}]`));
   const dialog = /** @type {HTMLDialogElement} */ (get("notice"));
+  const field = get("composer").querySelector("textarea");
   const reload = () => location.reload();
   let later = 0;
-  let confirmed = !dialog.open;
 
   /** @param {HTMLElement} place @param {Said | null} said */
   function fill(place, said) {
@@ -25,10 +25,11 @@ export function createPanels(root, say) {
     place.append(step);
   }
 
-  // Chromium lets a second Escape through, so the key itself is taken away, and a closed dialog opens again.
-  dialog.addEventListener("keydown", (event) => event.key === "Escape" && event.preventDefault());
-  dialog.addEventListener("cancel", (event) => event.preventDefault());
-  dialog.addEventListener("close", () => confirmed || dialog.showModal());
+  // Who is typing when it comes must not answer it with the next key.
+  for (const name of ["keydown", "keyup"])
+    dialog.addEventListener(name, (event) => {
+      if (dialog.hasAttribute("data-fresh") && (event.key === "Enter" || event.key === " ")) event.preventDefault();
+    });
 
   const panels = {
     /** @param {Said | null} said */
@@ -83,27 +84,32 @@ export function createPanels(root, say) {
     },
 
     /**
-     * Notices that wait for an answer, one after the other.
-     * @param {{notice: string, about: string, html: string}[]} waiting
-     * @param {(notice: string, answer: string) => boolean} acknowledge says whether the server was told; otherwise the
-     *   form is posted
+     * A notice that waits for its answer, or none any more. It lies over the messages only and is not modal for the
+     * browser, so that no key closes it and help and exit stay where they are; what one would talk with is inert.
+     * @param {{notice: string, html: string} | undefined} notice
+     * @param {(answer: string, form: HTMLFormElement, button: HTMLElement) => boolean} answer says whether it was taken;
+     *   otherwise the browser posts the form
      */
-    notices(waiting, acknowledge) {
-      const [first] = waiting;
+    notice(notice, answer) {
       const form = dialog.querySelector("form");
-      confirmed = !first;
-      if (!first) return dialog.close();
-      if (form.elements.notice.value !== first.notice) {
-        form.elements.notice.value = first.notice;
-        get("notice-body").innerHTML = first.html;
-        get("notice-body").dataset.about = first.about;
+      const was = dialog.open;
+      const typing = field === document.activeElement;
+      if (notice && form.elements.notice.value !== notice.notice) {
+        form.elements.notice.value = notice.notice;
+        get("notice-body").innerHTML = notice.html;
+        dialog.scrollTop = 0;
+        dialog.open = false; // announced anew
       }
-      if (!dialog.matches(":modal")) {
-        dialog.removeAttribute("open");
-        dialog.showModal();
-      }
+      const opens = notice && !dialog.open;
+      dialog.open = Boolean(notice);
+      for (const name of ["scroll", "composer"]) get(name).inert = dialog.open;
+      if (opens || (notice && document.activeElement === document.body)) {
+        dialog.toggleAttribute("data-fresh", typing);
+        setTimeout(() => dialog.removeAttribute("data-fresh"), 700);
+        dialog.querySelector("[autofocus]").focus();
+      } else if (was && !notice) field.focus({ preventScroll: true }); // with its text, and the caret where it was
       form.onsubmit = (event) => {
-        if (acknowledge(form.elements.notice.value, event.submitter?.value ?? "understood")) event.preventDefault();
+        if (answer(event.submitter?.value ?? "understood", form, event.submitter)) event.preventDefault();
       };
     },
 

@@ -96,8 +96,11 @@ export function openLine(url, on) {
 
   addEventListener("online", look);
   document.addEventListener("visibilitychange", look);
-  // A page in the back-forward cache may not keep a socket.
-  addEventListener("pagehide", drop);
+  // A page in the back-forward cache may not keep a socket; any other is gone, and says so.
+  addEventListener("pagehide", ({ persisted }) => {
+    if (!persisted) send({ type: "closing" });
+    drop();
+  });
   addEventListener("pageshow", ({ persisted }) => persisted && look());
   on.line(false);
   open();
