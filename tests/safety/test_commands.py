@@ -60,7 +60,7 @@ def run(
         stderr=stderr,
         cwd=REPOSITORY,
         env={**os.environ, **environment},
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
