@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import User
 from devstack.places import REPOSITORY
-from safety.models import CrisisCase
+from safety.models import CrisisCase, Delivery
 from tests.cast import CONTACT
 from tests.e2e.conftest import Talk, open_talk
 from tests.fake_llm import FakeLLM
@@ -121,6 +121,13 @@ def test_from_the_message_to_the_record(
     text = _text(letter)
     assert letter["To"] == CONTACT.email and CrisisCase.objects.get().number in text
     assert WORDS not in text and "My sister" not in text
+    answer = re.search(r"/alerts/[^/\s]+/", text)
+    assert answer
+    contact = contexts().new_page()
+    contact.goto(site.url + answer.group())
+    contact.get_by_role("button", name="I am with them").click()
+    expect(contact.get_by_role("status")).to_contain_text("Thank you for being with them")
+    assert Delivery.objects.filter(state=Delivery.State.CONFIRMED, template="near").count() == 1
 
     # Back to the companion, and the end
     desk.locator("summary", has_text="Hand back").click()
