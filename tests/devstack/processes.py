@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 
-def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

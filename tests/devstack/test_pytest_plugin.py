@@ -63,14 +63,14 @@ def without_browser(**env: str) -> dict[str, str]:
 
 
 def test_without_a_browser_its_tests_are_skipped_with_one_clear_line(browser_test: Path) -> None:
-    output, _ = start_pytest(browser_test, **without_browser()).communicate(timeout=60)
+    output, _ = start_pytest(browser_test, **without_browser()).communicate(timeout=180)
     assert "Browser tests skipped: 1. No Chromium found: install one or set CHROMIUM to its path." in output
     assert "1 skipped" in output
 
 
 def test_where_the_browser_is_required_its_absence_is_a_failure(browser_test: Path) -> None:
     process = start_pytest(browser_test, **without_browser(REQUIRE_BROWSER="1"))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "REQUIRE_BROWSER=1 makes this a failure" in output
 

@@ -399,7 +399,7 @@ def test_it_stops_when_told_even_while_it_loads() -> None:
             except OSError:
                 assert process.poll() is None
         process.terminate()
-        output, _ = process.communicate(timeout=15)
+        output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 0
