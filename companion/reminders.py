@@ -79,7 +79,9 @@ RETURNING conversation_id, public_id
 """
 
 
-def raise_due(now: dt.datetime | None = None, limit: int = BATCH, user_id: uuid.UUID | None = None) -> int:
+def raise_due(
+    now: dt.datetime | None = None, limit: int | None = None, user_id: uuid.UUID | None = None
+) -> int:
     """Remind everybody who is due and there, or this person if they are; how many. `now` is for tests."""
     now = now or clock.now()
     values: dict[str, Any] = {

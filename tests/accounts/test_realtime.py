@@ -1,5 +1,6 @@
 """Events are numbered without gaps in the order of commit, and rung for only after it."""
 
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -78,3 +79,60 @@ def test_a_dead_redis_neither_raises_nor_loses_the_event(someone, settings):
     with transaction.atomic():
         realtime.emit(someone.pk, NewEvent("kept"))
     assert [event.kind for event in realtime.replay(someone.pk, 0)] == ["kept"]
+
+
+@pytest.fixture
+def rung_together(monkeypatch):
+    calls = []
+    monkeypatch.setattr(realtime, "ring_many", lambda newest: calls.append(dict(newest)))
+    return calls
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_of_many_people_are_numbered_and_rung_for_like_those_of_one(someone, other, rung_together):
+    message, conversation = uuid.uuid4(), uuid.uuid4()
+    with transaction.atomic():
+        realtime.emit(someone.pk, NewEvent("before"))
+        realtime.emit_many(
+            {
+                someone.pk: [NewEvent("a", conversation, message, {"x": 1}), NewEvent("b")],
+                other.pk: [NewEvent("c")],
+            }
+        )
+        assert rung_together == []
+    assert rung_together == [{someone.pk: 3, other.pk: 1}]
+    rows = Event.objects.filter(user=someone).order_by("seq")
+    assert [(row.seq, row.kind) for row in rows] == [(1, "before"), (2, "a"), (3, "b")]
+    assert (rows[1].conversation, rows[1].message, rows[1].data) == (conversation, message, {"x": 1})
+    assert (rows[2].conversation, rows[2].message, rows[2].data) == (None, None, {})
+    assert realtime.last_event(other.pk) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_writers_to_many_people_never_wait_for_each_other_in_a_circle(someone, other, rung_together):
+    def write(turn: int) -> None:
+        people = [someone.pk, other.pk] if turn % 2 else [other.pk, someone.pk]
+        try:
+            with transaction.atomic():
+                realtime.emit_many({user_id: [NewEvent("a"), NewEvent("b")] for user_id in people})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
+    for user in (someone, other):
+        seqs = sorted(Event.objects.filter(user=user).values_list("seq", flat=True))
+        assert seqs == list(range(1, 81))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_bells_without_redis_wait_no_longer_than_one(settings):
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": ["redis://127.0.0.1:1/0"]},
+        }
+    }
+    began = time.monotonic()
+    realtime.ring_many({uuid.uuid4(): 1 for _ in range(1000)})
+    assert time.monotonic() - began < 10 * realtime.DOORBELL_SECONDS

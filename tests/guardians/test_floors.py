@@ -41,7 +41,7 @@ def test_the_built_in_settings_pass() -> None:
         ("MINORS_DAILY_MINUTES", {"14_15": 0}, "guardians.E003"),
         ("MINORS_DAILY_MINUTES", {"14_15": "30"}, "guardians.E003"),
         ("MINORS_DAILY_MINUTES", {"adult": 30}, "guardians.E003"),
-        ("MINORS_QUIET_HOURS", ["22-06"], "guardians.E004"),
+        ("MINORS_QUIET_HOURS", ["22 to 6"], "guardians.E004"),
         ("MINORS_QUIET_HOURS", ["at night"], "guardians.E004"),
         ("MINORS_QUIET_HOURS", ["21:00-21:00"], "guardians.E004"),
     ],
