@@ -85,9 +85,10 @@ def compose(delivery: Delivery, reach: Reach, *, link: str = "") -> Notice:
             subject, short, blocks = _staff(case, delivery, language, link)
     with translation.override("zh-hans" if language == "zh" else "en"):
         html = render_to_string("emails/alert.html", {"subject": subject, "blocks": blocks})
-    return Notice(
-        subject, _plain(blocks), html, short, next((block.url for block in blocks if block.url), "")
-    )
+    url = next((block.url for block in blocks if block.url), "")
+    if delivery.template == "operations":
+        url = _console(None)
+    return Notice(subject, _plain(blocks), html, short, url)
 
 
 def say(code: str, language: str, /, **blanks: object) -> str:
@@ -252,9 +253,9 @@ def _time(at: dt.datetime, person: User | None, language: str) -> str:
     return f"{local:%H:%M} on {local.day} {local:%B} ({zone})"
 
 
-def _console(case: CrisisCase) -> str:
+def _console(case: CrisisCase | None) -> str:
     try:
-        path = reverse("console_case", args=[case.pk])
+        path = reverse("console_case", args=[case.pk]) if case else reverse("console")
     except NoReverseMatch:  # an installation without the console pages still sends a way in
         path = "/"
     return f"{settings.SITE_URL}{path}"

@@ -157,6 +157,7 @@ def _facts(staff: User, case: CrisisCase, now: dt.datetime) -> dict[str, Any]:
         "may_end": mine or (operator and case.state == cases.State.IN_CARE),
         "open": case.state != cases.State.CLOSED,
         "near": case_card.near(case) if session else (),
+        "elsewhere": reading.elsewhere(case),
         "checks": [
             (check, people.get(str(check.done_by), ""), people.get(str(check.confirmed_by), ""))
             for check in case_work.checks(case)

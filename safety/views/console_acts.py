@@ -145,6 +145,22 @@ def act(request: HttpRequest, staff: User, pk: int, name: str) -> HttpResponse:
 
 
 @door("POST")
+def elsewhere(request: HttpRequest, staff: User, pk: int) -> HttpResponse:
+    """Read another conversation of the person that had a sign of this case; noted like the first one."""
+    case, now = find(pk, staff), clock.now()
+    case_work.present(staff, now)
+    try:
+        wanted = uuid.UUID(request.POST.get("conversation", ""))
+        session = readings.open_for_case(case, staff, now, conversation=wanted)
+    except ValueError:
+        raise Http404 from None
+    except Refused as refused:
+        messages.warning(request, words.refusal(refused.code))
+        return redirect("console_case", pk)
+    return redirect("staff_reading", session.pk)
+
+
+@door("POST")
 def say(request: HttpRequest, staff: User, pk: int) -> HttpResponse:
     """A message to the person. What safe messaging advises against is shown first and sent only when sent again.
 

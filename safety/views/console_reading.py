@@ -3,11 +3,11 @@
 import datetime as dt
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Count, Max, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
@@ -171,6 +171,12 @@ def band(user: User) -> str:
     if user.age_band.is_minor:
         return "minor"
     return "elder" if user.age_band.engine_band == "elder" else ""
+
+
+def elsewhere(case: CrisisCase) -> Sequence[Mapping[str, object]]:
+    """The person's other conversations that had a sign of this case, the latest first: times and numbers, no words."""
+    others = case.signals.exclude(conversation=case.conversation).values("conversation")
+    return list(others.annotate(level=Max("level"), signs=Count("pk"), at=Max("created_at")).order_by("-at"))
 
 
 def _waiting(found: Iterable[CrisisCase]) -> dict[int, dt.datetime]:

@@ -13,5 +13,6 @@ urlpatterns = [
     path("<int:pk>/window/", console.window, name="console_window"),
     path("<int:pk>/facts/", console.facts, name="console_facts"),
     path("<int:pk>/say/", console_acts.say, name="console_say"),
+    path("<int:pk>/elsewhere/", console_acts.elsewhere, name="console_elsewhere"),
     path("<int:pk>/<slug:name>/", console_acts.act, name="console_act"),
 ]

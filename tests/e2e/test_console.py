@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.db import transaction
 from playwright.sync_api import BrowserContext, Page, expect
@@ -15,6 +16,7 @@ from safety import cases
 from safety.engine import Verdict
 from safety.models import CrisisCase, Presence
 from tests.e2e.conftest import PHONE
+from tests.e2e.test_access import WCAG
 from tests.live import Site, open_conversation, sign_in
 
 Open = Callable[..., Page]
@@ -111,3 +113,40 @@ def test_a_phone_needs_no_sideways_scrolling(desk: Open, adult: User, minor: Use
     expect(page.get_by_role("button", name="Send")).to_be_in_viewport()
     box = page.get_by_role("button", name="Send").bounding_box()
     assert box is not None and box["height"] >= 44
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("device", [PHONE, {}], ids=["phone", "desk"])
+def test_no_serious_faults(
+    device: dict[str, object], scheme: str, desk: Open, adult: User, minor: User, elder: User
+) -> None:
+    """Every rule, not the grave ones alone: on this page nobody has time for detours."""
+    session = sign_in(adult)
+    in_danger(adult, 3, open_conversation(adult, session, "lighthouse").public_id)
+    case = in_danger(adult, 4, open_conversation(adult, session).public_id)
+    in_danger(minor, 3)
+    in_danger(elder, 2)
+    page = desk(bypass_csp=True, color_scheme=scheme, **device)
+
+    found: list[str] = []
+
+    def look(stage: str) -> None:
+        report = Axe().run(page, options=WCAG).response
+        assert len(report["passes"]) > 15  # the rules did run
+        for rule in report["violations"]:
+            found.append(f"{stage} {rule['id']}: {[node['html'][:160] for node in rule['nodes']]}")
+
+    expect(page.locator("body[data-alarm=ringing]")).to_be_attached()
+    look("queue")
+    page.locator("[data-bell]").click()
+    look("bell")
+    page.keyboard.press("Escape")
+    page.locator(f"[data-case='{case.pk}'] [data-open]").click()
+    expect(page.locator("[data-window]")).to_contain_text(SECRET)
+    look("case")
+    page.locator("[data-claim]").click()
+    expect(page.locator("#reply-text")).to_be_visible()
+    for closed in page.locator("summary").all():
+        closed.click()
+    look("reply")
+    assert "\n".join(found) == ""

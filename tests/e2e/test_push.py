@@ -90,27 +90,38 @@ def device(
 
 def deliver(page: Page, site: Site, payload: str) -> None:
     """As the browser does when its push service wakes it."""
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     cdp = page.context.new_cdp_session(page)
-    found: list[dict[str, Any]] = []
-    cdp.on("ServiceWorker.workerRegistrationUpdated", lambda news: found.extend(news["registrations"]))
+    found: list[str] = []
+
+    def note(news: dict[str, Any]) -> None:
+        found.extend(
+            one["registrationId"] for one in news["registrations"] if one["scopeURL"] == f"{site.url}/"
+        )
+
+    cdp.on("ServiceWorker.workerRegistrationUpdated", note)
     cdp.send("ServiceWorker.enable")
-    page.wait_for_function("navigator.serviceWorker.ready.then(() => true)")
-    which = next(one["registrationId"] for one in found if one["scopeURL"] == f"{site.url}/")
-    cdp.send(
-        "ServiceWorker.deliverPushMessage",
-        {"origin": site.url, "registrationId": which, "data": payload},
-    )
+    for _ in range(600):  # until the browser has told
+        if found:
+            break
+        page.evaluate("new Promise(requestAnimationFrame)")
+    push = {"origin": site.url, "registrationId": found[0], "data": payload}
+    cdp.send("ServiceWorker.deliverPushMessage", push)
 
 
 def shown(page: Page, tag: str) -> dict[str, Any]:
     """The notification with this tag, once it is there."""
-    look = """async (tag) => {
-        const worker = await navigator.serviceWorker.ready;
-        const [one] = await worker.getNotifications({ tag });
-        return one && { title: one.title, body: one.body, url: one.data.url, stays: one.requireInteraction };
-    }"""
-    handle = page.wait_for_function(look, arg=tag)
-    notice: dict[str, Any] = handle.json_value()
+    notice: dict[str, Any] = page.evaluate(
+        """async (tag) => {
+            const worker = await navigator.serviceWorker.ready;
+            for (const end = performance.now() + 20_000; performance.now() < end; ) {
+                const one = (await worker.getNotifications()).find((each) => each.tag === tag);
+                if (one) return { title: one.title, body: one.body, url: one.data.url, stays: one.requireInteraction };
+                await new Promise(requestAnimationFrame);
+            }
+        }""",
+        tag,
+    )
     return notice
 
 

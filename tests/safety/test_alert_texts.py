@@ -161,7 +161,9 @@ def test_staff_read_number_level_category_and_clocks_and_the_way_to_the_console(
     adult: User, moderator: User, settings: object
 ) -> None:
     case = opened(adult, 4, CrisisCase.Category.ABUSE)
-    text = compose(row(case, "staff", f"staff:{moderator.pk}"), Reach(language="en")).text
+    notice = compose(row(case, "staff", f"staff:{moderator.pk}"), Reach(language="en"))
+    text = notice.text
+    assert notice.url.endswith(f"/admin/crisis/{case.pk}/")
     for part in (case.number, "level 4", "harm by others", "Climbs next", "are told", "http"):
         assert part in text
     assert adult.nickname not in text
@@ -176,4 +178,5 @@ def test_every_alert_of_the_machinery_has_its_words(db: None, language: str) -> 
         )
         notice = compose(place, Reach(language=language))
         assert f"operations.code.{code}" in alert_texts.codes()
+        assert notice.url.endswith("/admin/crisis/")
         assert code in notice.text and len(notice.short) <= SHORT_AT_MOST[language[:2]]

@@ -95,7 +95,7 @@ def every_address(case: CrisisCase) -> list[tuple[str, str]]:
         if pattern.name == "console_act":
             continue
         arguments = {"pk": case.pk} if "<int:pk>" in str(pattern.pattern) else {}
-        posts = pattern.name in ("console_beat", "console_alert", "console_say")
+        posts = pattern.name in ("console_beat", "console_alert", "console_say", "console_elsewhere")
         found.append(("POST" if posts else "GET", reverse(pattern.name, kwargs=arguments)))
     return found
 
@@ -303,6 +303,38 @@ def test_another_conversation_of_the_person_is_opened_anew(
     assert SECRET not in page and "reply-text" not in page
     assert desk.get(address(case, "window")).status_code == 410
     assert "reply-text" in desk.post(address(case, "open"), follow=True).content.decode()
+
+
+def test_other_conversations_with_a_sign_are_named_without_words_and_read_by_an_act(
+    desk: Client, case: CrisisCase, adult: User, moderator: User
+) -> None:
+    first, title = case.conversation, "Signs in other conversations"
+    without_a_sign = turns.open_conversation(actor_of(adult), "tortoise").public_id
+    assert title not in words_of(desk.get(address(case)))
+    in_danger(adult, conversation=turns.open_conversation(actor_of(adult), "lighthouse").public_id)
+    page = desk.get(address(case)).content.decode()
+    assert title in page and "level 4" in page and SECRET not in page
+    assert re.findall(r'name="conversation" value="([\w-]+)"', page) == [str(first)]
+    assert title in desk.get(address(case, "facts")).content.decode()
+
+    answer = desk.post(address(case, "elsewhere"), {"conversation": first}, follow=True)
+    assert SECRET in answer.content.decode() and address(case) in answer.content.decode()
+    assert AuditEntry.objects.filter(action="reading.opened", actor=moderator.pk).count() == 1
+    for wanted in (without_a_sign, uuid.uuid4()):
+        answer = desk.post(address(case, "elsewhere"), {"conversation": wanted}, follow=True)
+        assert "There is nothing to read for this case" in words_of(answer)
+    assert AuditEntry.objects.filter(action="reading.refused", actor=moderator.pk).count() == 2
+    assert desk.post(address(case, "elsewhere"), {"conversation": "x"}).status_code == 404
+    assert StaffSession.objects.get().conversation == first
+
+
+def test_without_script_the_page_of_a_case_reads_itself_again_while_nothing_can_be_typed(
+    desk: Client, case: CrisisCase
+) -> None:
+    refresh = '<noscript><meta http-equiv="refresh" content="15"></noscript>'
+    assert refresh in desk.get(address(case)).content.decode()
+    opened = desk.post(address(case, "open"), follow=True).content.decode()
+    assert refresh not in opened and "Show what is new" in opened
 
 
 def test_take_over_talk_hand_back_and_close(desk: Client, case: CrisisCase, moderator: User) -> None:
