@@ -1,6 +1,10 @@
-"""Clients that do not give up: they send the same message with the same id until they are told that it is sent."""
+"""Clients that do not give up: they send the same message with the same id until they are told that it is sent.
+
+As patient as the page (static/js/chat/socket.js): pauses double, and part of each is chance.
+"""
 
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Iterable
@@ -11,9 +15,9 @@ import websockets
 from tests.chaos.crowd import CRISIS, Person
 from tests.live import Site, Socket
 
-PAUSE = 0.1  # seconds until they try again
+PAUSE, SLOWEST = 0.1, 5.0  # seconds until they try again, at first and at most
 FRAMES = 0.11  # seconds between two frames of a page: ten a second are allowed
-ANSWER = 5.0  # seconds that they wait for a word from the server
+ANSWER = 25.0  # seconds that they wait for a word from the server, which gives a step up after 20
 
 
 @dataclass
@@ -31,16 +35,18 @@ class Sent:
 
 async def tell(site: Site, person: Person, text: str = CRISIS, *, within: float = 120.0) -> Sent:
     sent = Sent(person, str(uuid.uuid4()))
-    began = time.monotonic()
+    began, failed = time.monotonic(), 0
     while not sent.message and time.monotonic() - began < within:
-        if sent.tries:
-            await asyncio.sleep(PAUSE)
+        rest = within - (time.monotonic() - began)
         try:
-            async with asyncio.timeout(ANSWER), site.socket(person.session, person.conversation) as socket:
+            async with (
+                asyncio.timeout(min(ANSWER, rest)),
+                site.socket(person.session, person.conversation) as socket,
+            ):
                 await socket.until("ready", ANSWER)
                 await _try(socket, text, sent)
         except (OSError, TimeoutError, websockets.WebSocketException):
-            continue
+            await asyncio.sleep(_pause(failed := failed + 1))
     sent.waited = time.monotonic() - began
     return sent
 
@@ -71,6 +77,7 @@ async def repeat(
     it breaks.
     """
     done: list[Sent] = []
+    failed = 0
     next_one = Sent(person, str(uuid.uuid4()))
 
     def goes_on() -> bool:
@@ -83,11 +90,16 @@ async def repeat(
                 while goes_on():
                     await _try(socket, text, next_one)
                     done.append(next_one)
+                    failed = 0
                     next_one = Sent(person, str(uuid.uuid4()))
                     await asyncio.sleep(max(0.0, every - done[-1].seconds))
         except (OSError, TimeoutError, websockets.WebSocketException):
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(_pause(failed := failed + 1))
     return done
+
+
+def _pause(failed: int) -> float:
+    return min(SLOWEST, PAUSE * 2 ** (failed - 1)) * random.uniform(0.5, 1)
 
 
 async def _try(socket: Socket, text: str, sent: Sent) -> None:
