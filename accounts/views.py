@@ -22,7 +22,7 @@ from accounts.care import ContactDetails
 from accounts.forms import AccountForm, CareForm, SettingsForm
 from accounts.models import User
 from accounts.staff import has_second_step
-from guardians import contacts, links
+from guardians import consents, contacts, invitations, links
 from guardians.limits import effective_policy
 from guardians.models import EmergencyContact, Guardianship
 from safety import cases
@@ -63,8 +63,9 @@ def _guardian(request: HttpRequest, user: User) -> HttpResponse:
     link = links.current(user)
     details = _open(link) if link else None
     active = link is not None and link.state == Guardianship.State.ACTIVE
+    waits = link is not None and link.state == Guardianship.State.ACCEPTED
     form = None
-    if not active:
+    if not active and not waits:
         form = CareForm(
             request.POST or None, user=user, minor=True, suggest_simple=False, initial=_initial(details)
         )
@@ -76,7 +77,20 @@ def _guardian(request: HttpRequest, user: User) -> HttpResponse:
     return render(
         request,
         "accounts/care.html",
-        {"form": form, "step": "guardian", "details": details, "consented": active},
+        {
+            "form": form,
+            "step": "guardian",
+            "details": details,
+            "link": link,
+            "consented": active and consents.in_force(user),
+            "withdrawn": active,
+            "waits": waits,
+            "yours_to_confirm": link is not None and waits and invitations.may_confirm(link, user),
+            "answered_by": link.guardian if link is not None and waits else None,
+            "sent_at": link.invitations.order_by("-created_at").values_list("created_at", flat=True).first()
+            if link
+            else None,
+        },
     )
 
 

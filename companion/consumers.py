@@ -35,7 +35,8 @@ from companion.personas import NotFound
 
 log = logging.getLogger(__name__)
 
-TRY_LATER, MALFORMED, SESSION_ENDED, NOT_FOUND, TOO_MANY, TOO_FAST = 1013, 4400, 4401, 4404, 4408, 4429
+TRY_LATER, MALFORMED, SESSION_ENDED, NOT_ALLOWED = 1013, 4400, 4401, 4403
+NOT_FOUND, TOO_MANY, TOO_FAST = 4404, 4408, 4429
 BY_THE_PAGE = (1000, 1001)  # a window that was closed or went elsewhere; a lost line is 1006
 MALFORMED_ALLOWED = 5  # in a row
 ANSWERS = ("understood", "pause", "continue")
@@ -334,6 +335,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 seen, frames = newest, [{"kind": "reload"}]
             self.seen = seen
             for frame in frames:
+                if frame["kind"] == "policy.changed":
+                    await self._read_rights()
                 if (
                     frame["kind"] == "reply.finished"
                 ):  # perhaps ended by another process while this one writes it
@@ -347,6 +350,16 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     def _usage(self, standing: usage.Standing) -> UsageFrame:
         return usage_frame(usage.FREE if self.actor.care.muted else standing)
+
+    async def _read_rights(self) -> None:
+        """Rights that are gone end the conversation here and now: consent withdrawn, account suspended (threat T37)."""
+        self.actor = await offload.run(access.refresh, self.actor, timezone.now())
+        if self.actor.care.muted or access.account_gate(self.actor) is None:
+            return
+        reply = replies.current(self.conversation_id)
+        if reply is not None:
+            reply.silence()
+        await self.close(NOT_ALLOWED)
 
     async def _refuse(self, refusal: Refusal, asked: Frame) -> None:
         sentence, label = sentences.refusal(refusal.code, self.actor.policy.language)

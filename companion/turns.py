@@ -186,6 +186,13 @@ def here(actor: Actor, conversation_id: uuid.UUID) -> usage.Standing:
     return standing
 
 
+def stop_all(user_id: uuid.UUID) -> None:
+    """In the caller's transaction: whatever is being written for a person ends at its next checkpoint, wherever it is."""
+    Message.objects.filter(conversation__user=user_id, state=Message.State.STREAMING).update(
+        stop_requested=True
+    )
+
+
 def leave(actor: Actor, conversation_id: uuid.UUID, how: str = Departure.How.BUTTON) -> Outcome:
     """End the conversation at once (final article 19): no gate may hinder it and nothing of the persona follows."""
     now = timezone.now()

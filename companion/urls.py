@@ -41,6 +41,7 @@ urlpatterns = [
     path("sw.js", push.service_worker, name="service_worker"),
     path("push/", include("safety.views.push_urls")),
     path("", include("safety.views.moderation_urls")),
+    path("guardians/", include("guardians.urls")),
     path("accounts/", include("accounts.urls")),
     path("display/", pages.set_display, name="set_display"),
     path("i18n/setlang/", account_views.set_language, name="set_language"),

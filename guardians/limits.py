@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.age import AgeBand, age_band
 from accounts.care import AGREEMENT_VERSION
 from accounts.models import User
 from guardians import jurisdictions
 from guardians.jurisdictions import Reminders
-from guardians.models import EmergencyContact, Guardianship, Limits, PersonaBlock
+from guardians.models import Consent, EmergencyContact, Guardianship, Limits, PersonaBlock
 
 Missing = Literal["", "birth_date", "agreement", "guardian", "guardian_consent", "contact"]
 
@@ -83,15 +84,16 @@ def _missing(user: User, band: AgeBand | None) -> Missing:
         return "agreement"
     if not band.is_minor:
         return "" if _has_contact(user) else "contact"
+    consent = Consent.objects.filter(link=OuterRef("pk"), withdrawn_at=None)
     states = set(
         Guardianship.objects.filter(minor=user)
         .exclude(state=Guardianship.State.ENDED)
-        .values_list("state", flat=True)
+        .values_list(Q(state=Guardianship.State.ACTIVE) & Exists(consent), flat=True)
     )
     if not states:
         return "guardian"
     # All minors need consent before any companion: the strict reading of both texts.
-    return "" if Guardianship.State.ACTIVE in states else "guardian_consent"
+    return "" if True in states else "guardian_consent"
 
 
 def _has_contact(user: User) -> bool:

@@ -1,4 +1,4 @@
-"""Minor and guardian: named by the minor (invited), in force by the guardian's consent (active)."""
+"""Minor and guardian: named by the minor (invited), in force by the guardian's consent and the other side's yes."""
 
 import datetime as dt
 import uuid
@@ -13,6 +13,10 @@ from guardians import limits
 from guardians.models import Guardianship
 
 _PLACE = "guardianship.details"
+_NEAREST: list[str] = [Guardianship.State.ACTIVE, Guardianship.State.ACCEPTED, Guardianship.State.INVITED]
+
+
+MOST = 4  # guardians of one minor
 
 
 class LinkError(Exception):
@@ -20,18 +24,21 @@ class LinkError(Exception):
 
 
 def invite(minor: User, details: ContactDetails, *, actor: uuid.UUID, now: dt.datetime) -> Guardianship:
-    """Note whom the minor names as guardian, in place of somebody named before who has not consented.
+    """Note whom the minor names as guardian, in place of somebody named before who has not answered.
 
-    Raises ValidationError for details that cannot be right, and LinkError when a guardian is in force: a
-    minor does not replace them alone.
+    Beside a guardian in force this is a second one, who needs the first one's yes. Raises ValidationError for details
+    that cannot be right, and LinkError while somebody who answered waits for a confirmation.
     """
     details = details.checked(owner=minor)
     row = Guardianship(minor=minor, created_at=now)
     with transaction.atomic(durable=True):
         _lock(minor)
-        if consented(minor):
-            raise LinkError("a guardian is in force")
-        Guardianship.objects.filter(minor=minor, state=Guardianship.State.INVITED).delete()
+        open_links = Guardianship.objects.filter(minor=minor)
+        if open_links.filter(state=Guardianship.State.ACCEPTED).exists():
+            raise LinkError("somebody waits for a confirmation")
+        if open_links.filter(state=Guardianship.State.ACTIVE).count() >= MOST:
+            raise LinkError("enough guardians")
+        open_links.filter(state=Guardianship.State.INVITED).delete()
         row.details = details.seal(minor.pk, _PLACE, row.pk)
         row.save(force_insert=True)
         audit.record(
@@ -46,36 +53,22 @@ def invite(minor: User, details: ContactDetails, *, actor: uuid.UUID, now: dt.da
     return row
 
 
-def activate(link: Guardianship, *, guardian: User, actor: uuid.UUID, now: dt.datetime) -> None:
-    """Record consent. Raises LinkError unless the link is an open invitation and the guardian an adult."""
-    policy = limits.effective_policy(guardian, now)
-    if policy.age_band is None or policy.is_minor:
-        raise LinkError("a guardian is an adult")
-    with transaction.atomic(durable=True):
-        changed = Guardianship.objects.filter(pk=link.pk, state=Guardianship.State.INVITED).update(
-            state=Guardianship.State.ACTIVE, guardian=guardian, consented_at=now
-        )
-        if not changed:
-            raise LinkError("not an open invitation")
-        audit.record(
-            "account.care_completed",
-            actor=actor,
-            subject=link.minor_id,
-            target=f"guardianship:{link.pk}",
-            step="guardian_consented",
-        )
-        policy_changed(link.minor_id)
-    link.refresh_from_db()
-
-
 def consented(minor: User) -> bool:
     return Guardianship.objects.filter(minor=minor, state=Guardianship.State.ACTIVE).exists()
 
 
 def current(minor: User) -> Guardianship | None:
-    """The link in force, else the open invitation."""
+    """The link in force, else the one that waits, else the open invitation."""
     rows = Guardianship.objects.filter(minor=minor).exclude(state=Guardianship.State.ENDED)
-    return min(rows, key=lambda row: (row.state != Guardianship.State.ACTIVE, row.created_at), default=None)
+    return min(rows, key=lambda row: (_NEAREST.index(row.state), row.created_at), default=None)
+
+
+def of(minor: User) -> list[Guardianship]:
+    """All that are not over, the one in force first."""
+    rows = Guardianship.objects.filter(minor=minor).exclude(state=Guardianship.State.ENDED)
+    return sorted(
+        rows.select_related("guardian"), key=lambda row: (_NEAREST.index(row.state), row.created_at)
+    )
 
 
 def open_details(link: Guardianship) -> ContactDetails:

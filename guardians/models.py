@@ -10,10 +10,11 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Guardianship(models.Model):
-    """A guardian of a minor: given at sign-up (`invited`), in force once the guardian has consented (`active`)."""
+    """A guardian of a minor: named (invited), has agreed and waits for the other side (accepted), in force (active)."""
 
     class State(models.TextChoices):
         INVITED = "invited", _("Invited")
+        ACCEPTED = "accepted", _("Waiting for a confirmation")
         ACTIVE = "active", _("Active")
         ENDED = "ended", _("Ended")
 
@@ -35,7 +36,7 @@ class Guardianship(models.Model):
             # An active guardianship has a guardian and a consent.
             models.CheckConstraint(
                 name="guardianship_active_is_complete",
-                condition=~models.Q(state="active")
+                condition=~models.Q(state__in=["accepted", "active"])
                 | models.Q(guardian__isnull=False, consented_at__isnull=False),
             ),
             models.CheckConstraint(
@@ -45,6 +46,47 @@ class Guardianship(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class Invitation(models.Model):
+    """A link to answer as a guardian: sent to an address, or shown on the minor's screen. Only the token's hash is kept."""
+
+    class Method(models.TextChoices):
+        MAIL = "mail", _("Link by e-mail")
+        CODE = "code", _("Code on the screen")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    link = models.ForeignKey(Guardianship, models.CASCADE, related_name="invitations")
+    method = models.CharField(max_length=8, choices=Method)
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the token
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()  # or when a newer one took its place
+    used_at = models.DateTimeField(null=True)
+    used_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+
+
+class Consent(models.Model):
+    """A guardian's consent: to which text, by which way, when, and when it was withdrawn. Rows are never overwritten."""
+
+    id = models.BigAutoField(primary_key=True)
+    link = models.ForeignKey(Guardianship, models.CASCADE, related_name="consents")
+    version = models.CharField(max_length=16)  # of the text in templates/guardians/_consent.html
+    method = models.CharField(max_length=8, choices=Invitation.Method)
+    # The three boxes, each ticked by the guardian (personal information law, articles 14, 23, 29 and 31).
+    companionship = models.BooleanField()
+    sensitive_data = models.BooleanField()
+    third_parties = models.BooleanField()
+    given_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    given_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["link"], name="one_consent_in_force", condition=models.Q(withdrawn_at__isnull=True)
+            )
+        ]
 
 
 class EmergencyContact(models.Model):

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from accounts.care import AGREEMENT_VERSION, ContactDetails
 from accounts.models import User
-from guardians import contacts, links
-from guardians.models import Guardianship
+from guardians import contacts, invitations, links
+from guardians.consents import Boxes
+from guardians.models import Guardianship, Invitation
 
 PASSWORD = "a long test password"
 CONTACT = ContactDetails("Lin Qiu", "sibling", email="contact@example.org", phone="+8613800138000")
@@ -50,8 +51,9 @@ def with_contact(user: User) -> User:
 
 def with_guardian(minor: User, guardian: User) -> Guardianship:
     link = links.invite(minor, GUARDIAN, actor=minor.pk, now=timezone.now())
-    links.activate(link, guardian=guardian, actor=guardian.pk, now=timezone.now())
-    return link
+    now = timezone.now()
+    token = invitations.create(link, Invitation.Method.MAIL, actor=minor.pk, now=now)
+    return invitations.accept(token, guardian, Boxes(True, True, True), minors_browser=False, now=now)
 
 
 @pytest.fixture

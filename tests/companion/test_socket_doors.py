@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts import generation
 from accounts.models import User
 from companion.models import Conversation, Message, Persona
+from guardians import consents
 from guardians.models import EmergencyContact, Guardianship, PersonaBlock
 from safety.models import Sanction
 from tests.cast import PASSWORD
@@ -227,16 +228,35 @@ async def test_without_a_guardian_s_consent_no_minor_talks(site, minor, model):
         await socket.say("我可以聊")
         await socket.until("reply.finished")
 
-    def withdraw() -> None:
-        Guardianship.objects.update(state="ended")
-        generation.policy_changed(minor.pk)
-
+    link = await Guardianship.objects.select_related("guardian").aget()
     async with site.socket(session, conversation) as socket:
         await socket.until("ready")
-        await asyncio.to_thread(withdraw)
+        assert await asyncio.to_thread(consents.withdraw, link, link.guardian, timezone.now())
+        assert await socket.closed() == 4403
+    async with site.socket(session, conversation) as socket:
         await socket.say("还能聊吗")
-        assert (await socket.until("refused"))["code"] == "guardian"
+        assert (await socket.until("refused"))["code"] == "guardian_consent"
     assert len(model.requests) == 1
+
+
+async def test_withdrawn_consent_ends_the_reply_that_is_being_written(site, minor, model):
+    """N37: the socket closes, and the model is not asked again."""
+    session = await asyncio.to_thread(sign_in, minor)
+    conversation = (await asyncio.to_thread(open_conversation, minor, session)).public_id
+    link = await Guardianship.objects.select_related("guardian").aget()
+    model.script(reply="慢慢讲给你听。" * 60, gap=0.05)
+    async with site.socket(session, conversation) as socket:
+        await socket.say("讲个很长的故事")
+        await socket.until("reply.delta")
+        guardian = Client()
+        backend = "django.contrib.auth.backends.ModelBackend"
+        await asyncio.to_thread(guardian.force_login, link.guardian, backend)
+        path = f"/guardians/{link.pk}/consent/"
+        assert (await asyncio.to_thread(guardian.post, path, {"withdraw": "1"})).status_code == 302
+        assert await socket.closed() == 4403
+    [asked] = model.requests
+    assert await asyncio.to_thread(asked.wait_ended)
+    assert asked.disconnected
 
 
 async def test_a_persona_that_the_guardian_blocks_is_gone_with_the_next_frame(site, minor, model):

@@ -10,7 +10,7 @@ from accounts.models import User
 from guardians import contacts, limits, links
 from guardians.limits import effective_policy
 from guardians.models import EmergencyContact, Guardianship, PersonaBlock
-from tests.cast import CONTACT, GUARDIAN, make_user
+from tests.cast import CONTACT, GUARDIAN, make_user, with_guardian
 
 pytestmark = pytest.mark.django_db
 
@@ -38,9 +38,9 @@ def test_the_ladder_names_the_first_thing_that_is_missing() -> None:
 def test_a_minor_needs_a_guardian_and_then_the_consent(years: int, guardian: User) -> None:
     user = make_user("young", years)
     assert missing(user) == "guardian"
-    link = links.invite(user, GUARDIAN, actor=user.pk, now=timezone.now())
+    links.invite(user, GUARDIAN, actor=user.pk, now=timezone.now())
     assert missing(user) == "guardian_consent"
-    links.activate(link, guardian=guardian, actor=guardian.pk, now=timezone.now())
+    link = with_guardian(user, guardian)
     assert missing(user) == ""
     Guardianship.objects.filter(pk=link.pk).update(state=Guardianship.State.ENDED)
     assert missing(user) == "guardian"

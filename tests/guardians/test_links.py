@@ -24,29 +24,40 @@ def test_an_invitation_is_noted_with_audit_and_event() -> None:
     assert not links.consented(minor)
 
 
-def test_consent_puts_the_link_in_force_once(guardian: User) -> None:
-    minor = make_user("minor", 15)
-    link = links.invite(minor, GUARDIAN, actor=minor.pk, now=timezone.now())
-    links.activate(link, guardian=guardian, actor=guardian.pk, now=timezone.now())
+def test_a_link_in_force_opens_the_door_both_ways(minor: User, guardian: User) -> None:
     assert links.consented(minor)
-    assert link.consented_at is not None
     assert list(guardians_of(minor)) == [guardian]
     assert list(wards_of(guardian)) == [minor]
-    with pytest.raises(LinkError):
-        links.activate(link, guardian=guardian, actor=guardian.pk, now=timezone.now())
-
-
-def test_a_minor_is_nobodys_guardian(minor: User) -> None:
-    other = make_user("friend", 16)
-    link = links.invite(other, GUARDIAN, actor=other.pk, now=timezone.now())
-    with pytest.raises(LinkError):
-        links.activate(link, guardian=minor, actor=minor.pk, now=timezone.now())
 
 
 def test_a_guardian_in_force_is_not_replaced_by_the_minor(minor: User) -> None:
+    second = links.invite(minor, GUARDIAN, actor=minor.pk, now=timezone.now())
+    assert [link.state for link in links.of(minor)] == ["active", "invited"]
+    links.invite(
+        minor, GUARDIAN, actor=minor.pk, now=timezone.now()
+    )  # instead of the one who has not answered
+    assert not Guardianship.objects.filter(pk=second.pk).exists()
+    assert links.consented(minor)
+
+
+def test_nobody_else_is_named_while_somebody_waits_for_a_yes(minor: User) -> None:
+    Guardianship.objects.update(state=Guardianship.State.ACCEPTED)
     with pytest.raises(LinkError):
         links.invite(minor, GUARDIAN, actor=minor.pk, now=timezone.now())
-    assert links.consented(minor)
+
+
+def test_a_minor_has_not_any_number_of_guardians(minor: User) -> None:
+    [link] = links.of(minor)
+    for name in "abc":
+        Guardianship.objects.create(
+            minor=minor,
+            guardian=make_user(name, 40),
+            details=link.details,
+            state="active",
+            consented_at=timezone.now(),
+        )
+    with pytest.raises(LinkError):
+        links.invite(minor, GUARDIAN, actor=minor.pk, now=timezone.now())
 
 
 def test_the_database_refuses_a_link_in_force_without_consent(minor: User) -> None:

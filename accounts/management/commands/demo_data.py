@@ -11,7 +11,9 @@ from django.utils import timezone
 from accounts import demo
 from accounts.care import AGREEMENT_VERSION, ContactDetails
 from accounts.models import User
-from guardians import contacts, links
+from guardians import contacts, invitations, links
+from guardians.consents import Boxes
+from guardians.models import Invitation
 
 
 class Member(NamedTuple):
@@ -87,4 +89,5 @@ def _person(member: Member, now: dt.datetime) -> User:
 def _link(minor: User, guardian: User, now: dt.datetime) -> None:
     link = links.current(minor) or links.invite(minor, _GUARDIAN, actor=minor.pk, now=now)
     if link.state == link.State.INVITED:
-        links.activate(link, guardian=guardian, actor=guardian.pk, now=now)
+        token = invitations.create(link, Invitation.Method.MAIL, actor=minor.pk, now=now)
+        invitations.accept(token, guardian, Boxes(True, True, True), minors_browser=False, now=now)

@@ -1,0 +1,258 @@
+"""Pages on which a minor invites a guardian and a guardian answers, consents and withdraws."""
+
+import io
+import logging
+import smtplib
+import uuid
+from http import HTTPStatus
+from typing import Any, cast
+
+import qrcode
+import qrcode.image.svg
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.mail import send_mail
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import devices
+from accounts.models import User
+from companion import turns
+from guardians import consents, invitations, links
+from guardians.consents import Boxes
+from guardians.invitations import InvitationError
+from guardians.models import Guardianship, Invitation
+
+log = logging.getLogger(__name__)
+
+_TOKEN = "guardian_invitation"  # in the session: the address bar and logs of later pages do not hold it
+_WHY: dict[str, Promise] = {
+    "unknown": gettext_lazy("This invitation does not exist. Please check the link, or ask for a new one."),
+    "over": gettext_lazy("This invitation was used already or is too old. Please ask for a new one."),
+    "own": gettext_lazy(
+        "Nobody can be their own guardian. A parent or guardian answers with their own account."
+    ),
+    "incomplete": gettext_lazy("Please complete your account first, then open the invitation again."),
+    "minor": gettext_lazy("A guardian is an adult."),
+    "unverified": gettext_lazy(
+        "Please confirm your e-mail address first: open the link in the message we sent you. Then come back here."
+    ),
+    "other_address": gettext_lazy(
+        "This invitation was sent to another address. Sign in with the account of that address, or ask to be invited "
+        "at this one."
+    ),
+    "same_browser": gettext_lazy(
+        "The account that invites you is used in this browser, too. Please answer on a device of your own. If you have "
+        "none, write to us: a person looks at it."
+    ),
+    "already": gettext_lazy("You have answered already."),
+    "too_many": gettext_lazy(
+        "That were many invitations today. Please try again tomorrow, or show the code."
+    ),
+    "no_address": gettext_lazy("There is no e-mail address to send this to. Please show the code instead."),
+    "answered": gettext_lazy("Your guardian has answered already."),
+}
+
+
+@login_required
+@require_POST
+def invite_by_mail(request: HttpRequest) -> HttpResponse:
+    """Send the link to the address that the minor gave. A failed mail server leaves the code."""
+    link = _open_invitation(request)
+    try:
+        token = invitations.create(link, Invitation.Method.MAIL, actor=_user(request).pk, now=timezone.now())
+    except InvitationError as error:
+        messages.warning(request, str(_WHY[error.code]))
+        return redirect("care")
+    address = links.open_details(link).email
+    context = {"minor": _user(request).nickname, "link": _address(token), "hours": 48}
+    try:
+        send_mail(
+            _("Anban: somebody names you as their guardian"),
+            render_to_string("guardians/invitation.txt", context),
+            None,
+            [address],
+        )
+    except (smtplib.SMTPException, OSError) as error:
+        log.error("invitation not sent: %s", type(error).__name__)
+        messages.warning(request, _("We could not send the e-mail just now. Please show the code instead."))
+    else:
+        messages.success(request, _("The invitation is on its way. The link in it works for 48 hours."))
+    return redirect("care")
+
+
+@never_cache
+@login_required
+@require_POST
+def invite_by_code(request: HttpRequest) -> HttpResponse:
+    """A code to scan. Shown once, because only its hash is kept: asking again makes a new one."""
+    link = _open_invitation(request)
+    try:
+        token = invitations.create(link, Invitation.Method.CODE, actor=_user(request).pk, now=timezone.now())
+    except InvitationError as error:
+        messages.warning(request, str(_WHY[error.code]))
+        return redirect("care")
+    address = _address(token)
+    return render(request, "guardians/code.html", {"address": address, "picture": _picture(address)})
+
+
+@never_cache
+@require_safe
+def enter(request: HttpRequest, token: str) -> HttpResponse:
+    """The link of the invitation: it changes nothing but what this browser is about to answer."""
+    request.session[_TOKEN] = token
+    response = redirect("invitation")
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def answer(request: HttpRequest) -> HttpResponse:
+    """What a guardian agrees to, and the button. Who is not signed in is told how to go on."""
+    now = timezone.now()
+    token = request.session.get(_TOKEN, "")
+    try:
+        invitation = invitations.find(token, now)
+        page = {"minor": invitation.link.minor, "version": consents.VERSION}
+        if not request.user.is_authenticated:
+            return render(request, "guardians/invitation.html", page | {"next": reverse("invitation")})
+        user = _user(request)
+        same = devices.known(request, invitation.link.minor.email) is not None
+        invitations.check(invitation, user, minors_browser=same, now=now)
+        if request.method == "POST":
+            boxes = _boxes(request)
+            if boxes.complete and "adult" in request.POST:
+                link = invitations.accept(token, user, boxes, minors_browser=same, now=now)
+                del request.session[_TOKEN]
+                messages.success(request, _thanks(link))
+                return redirect("wards")
+            page["unticked"] = True
+        return render(request, "guardians/invitation.html", page | {"may_answer": True})
+    except InvitationError as error:
+        gone = error.code in ("unknown", "over")
+        return render(
+            request,
+            "guardians/invitation.html",
+            {"why": _WHY[error.code], "code": error.code, "over": gone},
+            status=HTTPStatus.GONE if gone else HTTPStatus.FORBIDDEN,
+        )
+
+
+@login_required
+@require_POST
+def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The other side says yes or no to somebody who answered."""
+    user = _user(request)
+    link = get_object_or_404(Guardianship, pk=pk)
+    back = "care" if link.minor_id == user.pk else "wards"
+    try:
+        if request.POST.get("answer") == "yes":
+            invitations.confirm(link, by=user, now=timezone.now())
+            messages.success(request, _("Confirmed."))
+        else:
+            invitations.refuse(link, by=user)
+            messages.success(request, _("Refused. Nothing was shared with them."))
+    except links.LinkError:
+        if not _concerns(link, user):
+            return HttpResponse(status=HTTPStatus.NOT_FOUND)
+        messages.warning(request, _("This has been answered already."))
+    return redirect(back)
+
+
+@never_cache
+@login_required
+@require_safe
+def wards(request: HttpRequest) -> HttpResponse:
+    """The minors somebody looks after: state of the link, consent and its history, and the way to withdraw."""
+    user = _user(request)
+    own = Guardianship.objects.filter(guardian=user).exclude(state=Guardianship.State.ENDED)
+    rows = [
+        {
+            "link": link,
+            "consents": list(link.consents.order_by("-pk")),
+            "in_force": link.consents.filter(withdrawn_at=None).exists(),
+        }
+        for link in own.select_related("minor").order_by("created_at")
+    ]
+    waiting = [
+        link
+        for link in Guardianship.objects.filter(
+            state=Guardianship.State.ACCEPTED,
+            minor__in=own.filter(state=Guardianship.State.ACTIVE).values("minor"),
+        ).select_related("minor", "guardian")
+        if link.guardian_id != user.pk
+    ]
+    return render(request, "guardians/wards.html", {"rows": rows, "waiting": waiting})
+
+
+@login_required
+@require_POST
+def consent(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Withdraw, or give again with all boxes ticked anew."""
+    user, now = _user(request), timezone.now()
+    link = get_object_or_404(Guardianship, pk=pk, guardian=user, state=Guardianship.State.ACTIVE)
+    if "withdraw" in request.POST:
+        with transaction.atomic(durable=True):
+            turns.stop_all(link.minor_id)  # a reply on its way ends as well
+            consents.withdraw(link, user, now)
+        messages.success(request, _("Withdrawn. No companion answers from this moment on."))
+        return redirect("wards")
+    boxes = _boxes(request)
+    if not boxes.complete:
+        messages.warning(request, _("Nothing was changed: all three boxes are needed."))
+    elif consents.give_again(link, user, boxes, now):
+        messages.success(request, _("Thank you. Talking is possible again."))
+    return redirect("wards")
+
+
+def _open_invitation(request: HttpRequest) -> Guardianship:
+    return get_object_or_404(Guardianship, minor=_user(request), state=Guardianship.State.INVITED)
+
+
+def _boxes(request: HttpRequest) -> Boxes:
+    return Boxes(*(name in request.POST for name in ("companionship", "sensitive_data", "third_parties")))
+
+
+def _concerns(link: Guardianship, user: User) -> bool:
+    return user.pk in (link.minor_id, link.guardian_id) or (
+        Guardianship.objects.filter(
+            minor=link.minor_id, guardian=user, state=Guardianship.State.ACTIVE
+        ).exists()
+    )
+
+
+def _thanks(link: Guardianship) -> str:
+    if link.state == Guardianship.State.ACTIVE:
+        return _("Thank you. You are their guardian here now.")
+    if links.consented(link.minor):
+        return _("Thank you. The guardian who is there already is asked for their yes.")
+    return _("Thank you. They confirm on their own screen that it was you who answered.")
+
+
+def _address(token: str) -> str:
+    return f"{settings.SITE_URL}{reverse('invitation_enter', args=[token])}"
+
+
+def _picture(address: str) -> Any:
+    """The QR code as SVG without any style of its own, so that the strict content policy lets it be."""
+    code = qrcode.QRCode(border=2, image_factory=qrcode.image.svg.SvgPathImage)
+    code.add_data(address)
+    file = io.BytesIO()
+    code.make_image().save(file)
+    return mark_safe(file.getvalue().decode().partition("?>")[2])
+
+
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)
