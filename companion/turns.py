@@ -186,13 +186,6 @@ def here(actor: Actor, conversation_id: uuid.UUID) -> usage.Standing:
     return standing
 
 
-def stop_all(user_id: uuid.UUID) -> None:
-    """In the caller's transaction: whatever is being written for a person ends at its next checkpoint, wherever it is."""
-    Message.objects.filter(conversation__user=user_id, state=Message.State.STREAMING).update(
-        stop_requested=True
-    )
-
-
 def leave(actor: Actor, conversation_id: uuid.UUID, how: str = Departure.How.BUTTON) -> Outcome:
     """End the conversation at once (final article 19): no gate may hinder it and nothing of the persona follows."""
     now = timezone.now()
@@ -218,6 +211,13 @@ def spoken(actor: Actor, conversation_id: uuid.UUID, text: str) -> Outcome:
     elif not _within_rate(actor, "voice"):
         outcome.refusal = Refusal("too_fast")
     return outcome
+
+
+def stop_all(user_id: uuid.UUID) -> None:
+    """In the caller's transaction: whatever is being written for a person ends at its next checkpoint, wherever it is."""
+    Message.objects.filter(conversation__user=user_id, state=Message.State.STREAMING).update(
+        stop_requested=True
+    )
 
 
 def open_conversation(actor: Actor, slug: str) -> Conversation:
