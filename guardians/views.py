@@ -112,9 +112,7 @@ def invite_by_code(request: HttpRequest) -> HttpResponse:
 def enter(request: HttpRequest, token: str) -> HttpResponse:
     """The link of the invitation: it changes nothing but what this browser is about to answer."""
     request.session[_TOKEN] = token
-    response = redirect("invitation")
-    response["Referrer-Policy"] = "no-referrer"
-    return response
+    return redirect("invitation")
 
 
 @never_cache

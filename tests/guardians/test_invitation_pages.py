@@ -97,7 +97,7 @@ def test_the_address_bar_and_the_next_page_do_not_hold_the_token(young: User, gu
     path = invited_by_mail(young)
     parent = signed_in(guardian)
     response = parent.get(path)
-    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Referrer-Policy"] == "same-origin"
     assert path.split("/")[-2] not in parent.get(reverse("invitation")).content.decode()
 
 

@@ -63,7 +63,8 @@ export function createPanels(root, say) {
       fill(get("line"), null);
       const { login, chats } = root.dataset;
       if (code === 4401) panels.bar({ text: say("signed_out"), label: say("sign_in"), href: login });
-      else if (code === 4403 || code === 4404) panels.bar({ text: say("not_here"), label: say("chats"), href: chats });
+      else if (code === 4403) reload(); // the page says why talking is over
+      else if (code === 4404) panels.bar({ text: say("not_here"), label: say("chats"), href: chats });
       else if (code === 4408) panels.bar({ text: say("many_tabs"), label: say("use_here"), run: reload });
       else panels.bar({ text: say("confused"), label: say("reload"), run: reload });
     },
