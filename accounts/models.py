@@ -44,6 +44,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     time_zone = models.CharField(max_length=64, default="Asia/Shanghai")
     # Days of limits follow the zone that was registered before, until that day is over (threat T35).
     previous_zone = models.CharField(max_length=64, blank=True)
+    previous_zone_since = models.DateTimeField(null=True, blank=True)
     previous_zone_until = models.DateTimeField(null=True, blank=True)
     simple_mode = models.BooleanField(default=False)
     agreement_version = models.CharField(max_length=16, blank=True)
@@ -199,7 +200,9 @@ class Switch(models.Model):
     # What people read in place of our own sentence.
     sentence_zh = models.CharField(max_length=200, blank=True)
     sentence_en = models.CharField(max_length=200, blank=True)
-    changed_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")  # None: command or notice
+    changed_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, related_name="+"
+    )  # None: command or notice
     changed_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -41,4 +41,8 @@ def _from_tomorrow(user: User) -> dict[str, Any]:
     if user.previous_zone_until is not None and now < user.previous_zone_until:
         return {}
     _begun, end = local_days.bounds(now, user.time_zone)
-    return {"previous_zone": user.time_zone, "previous_zone_until": end}
+    return {
+        "previous_zone": user.time_zone,
+        "previous_zone_since": user.previous_zone_until,
+        "previous_zone_until": end,
+    }

@@ -76,7 +76,9 @@ class Standing:
     """Where a person stands today. `quiet_until` is None outside quiet hours."""
 
     minutes_used: int  # counted only where there is a daily limit
-    minutes_left: int | None  # until the daily limit, or quiet hours that begin within the hour; None: neither
+    minutes_left: (
+        int | None
+    )  # until the daily limit, or quiet hours that begin within the hour; None: neither
     quiet_until: dt.datetime | None
 
     @property
@@ -102,7 +104,7 @@ def standing(user_id: uuid.UUID, policy: EffectivePolicy, now: dt.datetime | Non
     left = [] if begins is None else [math.ceil((begins - now).total_seconds() / 60)]
     if policy.daily_minutes is None:
         return Standing(0, left[0] if left else None, until)
-    begun, _end = local_days.bounds(now, policy.zone)
+    begun, daily = _today(policy, policy.daily_minutes, now)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), count(*) FILTER (WHERE minute < date_trunc('minute', %(now)s::timestamptz)) "
@@ -110,7 +112,20 @@ def standing(user_id: uuid.UUID, policy: EffectivePolicy, now: dt.datetime | Non
             {"user": user_id, "begun": begun, "now": now},
         )
         used, over = cursor.fetchone()
-    return Standing(used, min([max(0, policy.daily_minutes - over), *left]), until)
+    return Standing(used, min([max(0, daily - over), *left]), until)
+
+
+def _today(policy: EffectivePolicy, daily: int, now: dt.datetime) -> tuple[dt.datetime, int]:
+    """From when the minutes of this day count, and how many it has.
+
+    A day that was under way when a new zone began to count has the share of time that is left of it: whoever changes zones
+    gets no time twice, and no day without any.
+    """
+    begun, end = local_days.bounds(now, policy.zone)
+    since = policy.zone_since
+    if since is None or not begun < since <= now:
+        return begun, daily
+    return since, math.ceil(daily * ((end - since) / (end - begun)))
 
 
 def rest(
@@ -118,6 +133,7 @@ def rest(
 ) -> tuple[dt.datetime | None, dt.datetime | None]:
     """The end of the quiet hours that this moment lies in, and the beginning of those that come within AHEAD."""
     today = local_days.date_of(now, zone)
+    # From the day before yesterday on: where a date is missing, its night began then.
     spans = [
         (
             local_days.at(date, begins, zone),
@@ -125,7 +141,7 @@ def rest(
         )
         for begins, ends in ranges
         if begins != ends
-        for date in (today - local_days.DAY, today, today + local_days.DAY)
+        for date in (today + ahead * local_days.DAY for ahead in (-2, -1, 0, 1))
     ]
     until = None
     for begun, end in sorted(spans):

@@ -44,6 +44,7 @@ class EffectivePolicy:
     daily_minutes: int | None  # None: no limit
     quiet: tuple[Quiet, ...]  # the companion rests within any of them
     zone: str  # of the days and nights of these limits
+    zone_since: dt.datetime | None = None  # that its days count; None: always
 
 
 def effective_policy(user: User, now: dt.datetime) -> EffectivePolicy:
@@ -54,6 +55,7 @@ def effective_policy(user: User, now: dt.datetime) -> EffectivePolicy:
     band = age_band(user.birth_date, user.time_zone, now) if user.birth_date else None
     minor = band is not None and band.is_minor
     daily, quiet = _limits(user, band, now)
+    zone, since = limit_zone(user, now)
     policy = EffectivePolicy(
         user_id=user.pk,
         age_band=band,
@@ -66,7 +68,8 @@ def effective_policy(user: User, now: dt.datetime) -> EffectivePolicy:
         reminders=jurisdictions.reminders(minor=minor or band is None),
         daily_minutes=daily,
         quiet=quiet,
-        zone=limit_zone(user, now),
+        zone=zone,
+        zone_since=since,
     )
     user.__dict__[_CACHE] = policy
     return policy
@@ -105,10 +108,12 @@ def _blocked(user: User) -> frozenset[uuid.UUID]:
     return frozenset(PersonaBlock.objects.filter(minor=user).values_list("persona", flat=True))
 
 
-def limit_zone(user: User, now: dt.datetime) -> str:
-    """The zone whose days count: a new one from the end of the day on which it was registered (threat T35)."""
+def limit_zone(user: User, now: dt.datetime) -> tuple[str, dt.datetime | None]:
+    """The zone whose days count, and since when: a new one from the end of the day of its registration (threat T35)."""
     until = user.previous_zone_until
-    return user.previous_zone if until is not None and now < until else user.time_zone
+    if until is not None and now < until:
+        return user.previous_zone, user.previous_zone_since
+    return user.time_zone, until
 
 
 def hours(text: str) -> Quiet:
