@@ -47,9 +47,7 @@ MEANING: Final = {
     Name.MINORS: _(
         "People under 18 cannot talk with companions. Reading, help lines, humans and their guardians' pages stay."
     ),
-    Name.VOICE: _(
-        "Nothing is spoken or heard. Voice is not part of this version; the choice holds for when it is."
-    ),
+    Name.VOICE: _("Nothing is spoken or heard in chats. Leaving by button and by words stays."),
     Name.PAYMENTS: _(
         "Nothing can be bought. Payments are not part of this version; the choice holds for when they are."
     ),

@@ -4,12 +4,13 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 
-from allauth.account.decorators import reauthentication_required
+from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
@@ -23,16 +24,18 @@ _TYPES = {"json": "application/json; charset=utf-8", "html": "text/html; charset
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-@reauthentication_required(allow_get=True)  # type: ignore[untyped-decorator]
 def page(request: HttpRequest) -> HttpResponseBase:
     """No gate stands before it: who is suspended, young, or has lost a companion keeps the right to a copy."""
     assert isinstance(request.user, User)
     user, form = request.user, request.POST.get("form", "")
+    confirmed = did_recently_reauthenticate(request)
     if request.method != "POST" or form not in export.FORMATS:
-        return _private(render(request, "companion/export.html"))
+        return _private(render(request, "companion/export.html", {"confirmed": confirmed}))
+    if not confirmed:
+        return redirect(f"{reverse('account_reauthenticate')}?next={reverse('export')}")
     if not export.may_export(user):
         messages.warning(request, _("You have made several copies just now. Please try again in an hour."))
-        return _private(render(request, "companion/export.html", status=429))
+        return _private(render(request, "companion/export.html", {"confirmed": True}, status=429))
     now, produce_id = timezone.now(), uuid.uuid4()
     with transaction.atomic(durable=True):
         export.note(user, produce_id, form)

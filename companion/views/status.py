@@ -6,11 +6,13 @@ seconds old, however many ask. Nothing in it names a person, a case, a number of
 
 import datetime as dt
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -33,10 +35,11 @@ from safety.resources import help_lines
 log = logging.getLogger(__name__)
 
 HOLD: Final = 5.0  # seconds between two looks
+REACH: Final = 0.5  # seconds for a connection to an endpoint
 _STATES: Final = {"demo": "part", "degraded": "part", "unconfigured": "unset", "ok": "ok", "down": "down"}
 # What it means for people when it does not work.
 COMPONENTS: Final[dict[str, tuple[Promise, Promise]]] = {
-    "pages": (_("Pages"), _("You would not see this page.")),
+    "pages": (_("Pages of the site"), _("You would not see this page.")),
     "database": (_("Messages are kept"), _("Nobody can sign in or write, and nothing can be read.")),
     "valkey": (_("News between pages"), _("Pages may show what is new some seconds late.")),
     "model": (_("Companions answer"), _("Messages are kept and companions stay silent.")),
@@ -135,11 +138,25 @@ def _probe() -> dict[str, str]:
         "pages": "ok",
         "database": database,
         "valkey": health.redis(),
-        "model": _STATES[model.status()],
-        "safety": _STATES[embeddings.status()],
+        "model": _endpoint(model.status(), model.endpoint().base_url),
+        "safety": _endpoint(embeddings.status(), settings.EMBEDDINGS_BASE_URL),
         "alerts": _STATES.get(alerts, "unknown"),
         "mail": _mail() if database == "ok" else "unknown",
     }
+
+
+def _endpoint(seen: str, url: str) -> str:
+    """What turns of this process have seen of an endpoint, and whether it is there at all."""
+    code = _STATES[seen]
+    if code not in ("ok", "part"):
+        return code
+    parts = urlsplit(url)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=REACH).close()
+    except (OSError, ValueError):
+        return "down"
+    return code
 
 
 def _mail() -> str:
