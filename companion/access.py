@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from django.contrib.sessions.models import Session
 from django.db import connection
+from django.db.models import Subquery
 from django.utils import timezone
 
 from accounts import switches
 from accounts.models import EventCounter, User
-from companion import notices, personas, statements, usage
+from companion import dependence, notices, personas, statements, usage
 from companion.models import Conversation, Persona
 from companion.notices import Pending
 from companion.personas import NotFound
@@ -41,6 +42,7 @@ class Actor:
     time_zone: str
     notices: tuple[Pending, ...]  # that wait for an answer
     care: Care  # what a crisis case means for the person's conversations
+    boundaries: bool  # signs of dependence: companions keep their distance
     read_at: dt.datetime
 
 
@@ -54,7 +56,8 @@ class Refusal:
 
 def load_actor(user_id: uuid.UUID, session_key: str, now: dt.datetime) -> Actor:
     """Read a person's rights. Raises SessionEnded when the account or the login is gone."""
-    user = User.objects.filter(pk=user_id, is_active=True).first()
+    people = User.objects.annotate(step=Subquery(dependence.current_steps(now)))
+    user = people.filter(pk=user_id, is_active=True).first()
     if user is None or not _session_alive(session_key):
         raise SessionEnded
     sanction = in_force(user.pk, now)
@@ -68,6 +71,7 @@ def load_actor(user_id: uuid.UUID, session_key: str, now: dt.datetime) -> Actor:
         time_zone=user.time_zone,
         notices=notices.pending(user.pk, session_key),
         care=cases.care_of(user.pk, now),
+        boundaries=dependence.keeps_boundaries(user.step),
         read_at=now,
     )
 

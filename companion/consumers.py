@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts import realtime
 from companion import (
     access,
+    dependence,
     hearing,
     hub,
     leaving,
@@ -203,6 +204,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             raise Malformed("malformed")
         outcome = await hearing.take(self.actor, self.conversation_id, text, client_id)
         await self._carry_out(outcome, frame)
+        if outcome.leans:
+            dependence.soon(self.user_id)
 
     async def _again(self, frame: Frame) -> None:
         message = _uuid(frame, "message")

@@ -5,6 +5,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -227,6 +228,10 @@ class UsageMinute(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["user", "minute"], name="usage_minute_once")
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # Serves "who was here since": rows come in order of time, so a few pages say where the last hours lie.
+            BrinIndex(fields=["minute"], name="usage_minute_time", autosummarize=True, pages_per_range=32)
         ]
 
 

@@ -97,6 +97,7 @@ def order(
         local_time=now.astimezone(ZoneInfo(actor.time_zone)).strftime("%H:%M"),
         memories=memory.recall(actor.user_id, conversation.persona_id),
         gentle=mood.gentle or actor.care.gentle,
+        boundaries=actor.boundaries,
         asked_identity=mood.asked_identity,
         asked_advice=mood.asked_advice,
     )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from companion.llm.client import ChatMessage
 
-VERSION = "2026-11.1"
+VERSION = "2026-11.2"
 Said = tuple[Literal["user", "ai", "staff"], str]
 
 _RULES = {
@@ -67,6 +67,12 @@ _ADVICE = {
     "en": "They ask for a medical, legal or investment decision: no diagnosis, dose or tip; say that a doctor, lawyer or "
     "licensed adviser must answer; you may help to prepare the questions.",
 }
+_BOUNDARIES = {
+    "zh-hans": "对方近来很依赖这里：照样温和，但不说彼此离不开、只有你我之类的话，不把聊天拉长；"
+    "自然地问起身边的人和聊天以外的事，对方想停就让对方停。",
+    "en": "They have leaned on this chat a lot of late: stay warm, but never say that you need each other or are all they "
+    "have, do not draw the talk out; ask about people near them and things outside this chat, and let them stop.",
+}
 _STAFF = {"zh-hans": "（平台工作人员说）", "en": "(A human of the team said) "}
 
 
@@ -89,6 +95,7 @@ class Situation:
     memories: Sequence[str] = ()
     gentle: bool = False  # the message sounds sad
     asked_identity: bool = False  # the message asks whether this is an AI
+    boundaries: bool = False  # signs of dependence: the companion keeps its distance
     asked_advice: bool = False  # the message asks for what a doctor, lawyer or adviser must say
 
 
@@ -148,6 +155,8 @@ def _rules(language: str, situation: Situation) -> str:
         lines.append(_MINOR_RULE[language])
     if situation.engine_band == "elder":
         lines.append(_ELDER_RULE[language])
+    if situation.boundaries:
+        lines.append(_BOUNDARIES[language])
     if situation.gentle:
         lines.append(_GENTLE[language])
     if situation.asked_identity:

@@ -8,11 +8,12 @@ from django.db import transaction
 
 from accounts import keyring
 from accounts.models import User
-from companion import authoring
-from companion.models import Message, Persona
-from safety import appeals, moderation
+from companion import authoring, dependence
+from companion.models import DependenceScore, Message, Persona
+from safety import appeals, moderation, use_reviews
 from safety.appeals import Decided
-from safety.models import Appeal, Report
+from safety.dependence import signal_set
+from safety.models import Appeal, Report, UseReview
 from safety.moderation import NotPossible
 
 Subject = Appeal.Subject
@@ -20,10 +21,44 @@ Subject = Appeal.Subject
 
 def ground(person: User, subject: Appeal.Subject, subject_id: uuid.UUID, now: dt.datetime) -> Decided | None:
     """What this person can object to; None when there is no such decision about them."""
+    if subject is Subject.DEPENDENCE:
+        return _judged(person, subject_id, now)
     if subject is not Subject.PERSONA:
         return appeals.ground(person, subject, subject_id, now)
     persona = Persona.objects.filter(public_id=subject_id, author=person, state=Persona.State.REFUSED).first()
     return Decided(persona.reviewed_by_id, persona.updated_at) if persona else None
+
+
+def _judged(person: User, subject_id: uuid.UUID, now: dt.datetime) -> Decided | None:
+    """What follows from one's use: decided by a program, or kept by a human who looked. One appeal in four weeks."""
+    if subject_id != person.pk or dependence.objectionable(person.pk, now) is None:
+        return None
+    looked = UseReview.objects.filter(person=person, decided_by__isnull=False).order_by("-pk").first()
+    return Decided(looked.decided_by_id if looked else None, now - dt.timedelta(days=signal_set().rest_days))
+
+
+def file(
+    person: User,
+    subject: Appeal.Subject,
+    subject_id: uuid.UUID,
+    text: str,
+    against: Decided,
+    now: dt.datetime,
+) -> Appeal:
+    """An appeal (safety/appeals.py); one about dependence is noted on the judgement."""
+    with transaction.atomic(durable=True):
+        row = appeals.file(person, subject, subject_id, text, against, now)
+        if subject is Subject.DEPENDENCE and (judged := dependence.objectionable(person.pk, now)) is not None:
+            DependenceScore.objects.filter(pk=judged.pk, objected_at=None).update(objected_at=now)
+    return row
+
+
+def judgement(row: Appeal) -> DependenceScore | None:
+    """What an appeal about dependence is about: the newest judgement before it."""
+    if row.subject != Subject.DEPENDENCE:
+        return None
+    rows = DependenceScore.objects.filter(user=row.person_id, objected_at__isnull=False)
+    return rows.order_by("-day").first()
 
 
 def reported(staff: User, report: Report, now: dt.datetime) -> Sequence[tuple[Message, str]]:
@@ -83,11 +118,24 @@ def decide_appeal(
                 appeals.correct_age(row, staff, birth_date)
             case Subject.REPORT:
                 _follow(appeals.replace_report(row, staff, report_decision, now), staff)
+            case Subject.DEPENDENCE:
+                dependence.rest(row.person_id)
             case Subject.PERSONA:
                 authoring.review_again(staff, row.subject_id)
 
     with transaction.atomic(durable=True):
         return appeals.decide(staff, pk, decision, reason, answer, now, take_effect=take_effect)
+
+
+def decide_use(staff: User, pk: int, decision: UseReview.Decision, now: dt.datetime) -> UseReview:
+    """A human looked at signs of dependence. That the companion keeps boundaries comes with the next judgement."""
+
+    def take_effect(row: UseReview) -> None:
+        if decision is UseReview.Decision.EXPLAINED:
+            dependence.rest(row.person_id)
+
+    with transaction.atomic(durable=True):
+        return use_reviews.decide(staff, pk, decision, now, take_effect=take_effect)
 
 
 def _follow(report: Report, staff: User) -> None:

@@ -210,6 +210,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-alerts": {"task": "safety.tasks.sweep_alerts", "schedule": 5.0, "options": {"expires": 5.0}},
     "carry-out-service-notices": {"task": "companion.tasks.carry_out_service_notices", "schedule": 60.0},
     "mail-service-notices": {"task": "companion.tasks.mail_service_notices", "schedule": 60.0},
+    "judge-dependence": {"task": "companion.tasks.judge_dependence", "schedule": 3600.0},
     "forget-old-events": {"task": "companion.tasks.forget_old_events", "schedule": 3600.0},
     "forget-ended-logins": {"task": "accounts.tasks.forget_ended_logins", "schedule": 86400.0},
 }

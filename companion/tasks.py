@@ -6,8 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Event
-from companion import reminders, replies, unassessed
-from companion import service_mail, service_notices
+from companion import dependence, reminders, replies, service_mail, service_notices, unassessed
 from companion.models import TokenBudget
 from safety import complaints
 
@@ -54,6 +53,12 @@ def mail_service_notices() -> int:
     now = timezone.now()
     service_mail.enrol(now)
     return service_mail.send(now)
+
+
+@shared_task
+def judge_dependence() -> int:
+    """People who were here since they were judged last."""
+    return dependence.look_at_active(timezone.now())
 
 
 @shared_task

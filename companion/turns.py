@@ -28,6 +28,7 @@ from companion.models import Conversation, Departure, Message
 from companion.orders import Mood, Order, Said
 from companion.replies import Job, placeholder, running, stop_streaming
 from safety import cases, engine
+from safety.dependence import speaks_of
 from safety.engine import Meaning, Verdict
 from safety.models import Assessment
 
@@ -46,6 +47,7 @@ class Outcome:
     echo: list[dict[str, Any]] = field(default_factory=list)  # once more, for the socket that asked again
     refusal: Refusal | None = None
     job: Job | None = None
+    leans: bool = False  # the message speaks of dependence: worth a look at the person afterwards
 
 
 class Closed(Exception):
@@ -300,6 +302,7 @@ def _record(
         message.seal(actor.user_id, text)
         message.save(force_insert=True)
         _assessed(actor, message.public_id, verdict, now)
+        outcome.leans = speaks_of(verdict.reasons)
         happened = [NewEvent("message.created", conversation.public_id, message.public_id)]
         changed = [message]
         if verdict.scores.get("pii", 0) >= 0.5:

@@ -124,21 +124,38 @@ def hours(text: str) -> Quiet:
     return dt.time.fromisoformat(begins), dt.time.fromisoformat(ends)
 
 
-def _limits(user: User, band: AgeBand | None, now: dt.datetime) -> tuple[int | None, tuple[Quiet, ...]]:
-    """Minutes a day and quiet hours: the strictest of age, guardian and the person's own."""
-    daily: list[int] = []
-    quiet: list[Quiet] = []
+@dataclass(frozen=True)
+class Source:
+    """What one of those who set limits asks for: `age` (with the operator's floor), or a Limits.Setter."""
+
+    setter: str
+    daily_minutes: int | None
+    quiet: tuple[Quiet, ...]
+
+
+def sources(user: User, band: AgeBand | None, now: dt.datetime) -> list[Source]:
+    """Everything in force; one query."""
+    found = []
     if band is not None and band in DAILY:
-        daily = [DAILY[band], settings.MINORS_DAILY_MINUTES.get(band.value, DAILY[band])]
-        quiet = [_NIGHT, *map(hours, settings.MINORS_QUIET_HOURS)]
+        daily = min(DAILY[band], settings.MINORS_DAILY_MINUTES.get(band.value, DAILY[band]))
+        found.append(Source("age", daily, (_NIGHT, *map(hours, settings.MINORS_QUIET_HOURS))))
     rows = (
         Limits.objects.filter(user=user, valid_from__lte=now)
         .order_by("setter", "-valid_from", "-pk")
         .distinct("setter")
     )
     for row in rows:
-        if row.daily_minutes is not None:
-            daily.append(row.daily_minutes)
-        if row.quiet_from is not None and row.quiet_until is not None:
-            quiet.append((row.quiet_from, row.quiet_until))
-    return min(daily, default=None), tuple(dict.fromkeys(quiet))
+        quiet = (
+            ((row.quiet_from, row.quiet_until),)
+            if row.quiet_from is not None and row.quiet_until is not None
+            else ()
+        )
+        found.append(Source(row.setter, row.daily_minutes, quiet))
+    return found
+
+
+def _limits(user: User, band: AgeBand | None, now: dt.datetime) -> tuple[int | None, tuple[Quiet, ...]]:
+    """Minutes a day and quiet hours: the strictest of age, guardian and the person's own."""
+    found = sources(user, band, now)
+    daily = min((each.daily_minutes for each in found if each.daily_minutes is not None), default=None)
+    return daily, tuple(dict.fromkeys(quiet for each in found for quiet in each.quiet))

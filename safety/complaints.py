@@ -10,7 +10,7 @@ from django.db import transaction
 from accounts import audit, keyring, ratelimit
 from accounts.models import User
 from safety import operations
-from safety.models import Appeal, Complaint, Lane, Report
+from safety.models import Appeal, Complaint, Lane, Report, UseReview
 from safety.moderation import NotPossible, close, due, is_moderator, is_young, locked, number
 
 MAX_TEXT: Final = 4000  # characters
@@ -102,7 +102,7 @@ def medians(now: dt.datetime) -> Mapping[str, float]:
 def escalate_overdue(now: dt.datetime) -> int:
     """Tell the people on call of each ticket whose time has passed, once. Returns how many are new."""
     told = 0
-    for model in _TICKETS:
+    for model in (*_TICKETS, UseReview):
         late = model.objects.filter(state="open", due_at__lt=now, escalated_at=None)
         for pk, ticket in late.values_list("pk", "number"):
             with transaction.atomic():

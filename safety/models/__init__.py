@@ -4,7 +4,7 @@ from safety.models.alerts import Delivery, DeliveryAttempt, Heartbeat, Operation
 from safety.models.assessments import Assessment
 from safety.models.cases import CaseEvent, CaseNote, CaseSignal, CrisisCase
 from safety.models.duty import Presence, Shift, StaffSession
-from safety.models.moderation import Appeal, AuthorityReport, Complaint, Lane, Report, Ticket
+from safety.models.moderation import Appeal, AuthorityReport, Complaint, Lane, Report, Ticket, UseReview
 from safety.models.sanctions import Sanction
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "Shift",
     "StaffSession",
     "Ticket",
+    "UseReview",
 ]

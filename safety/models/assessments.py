@@ -30,5 +30,7 @@ class Assessment(models.Model):
             models.Index(
                 fields=["user", "-created_at"], name="assessment_raised", condition=models.Q(level__gt=0)
             ),
+            # Serves the days on which somebody's words spoke of dependence (companion/dependence.py): no level, a few codes.
+            models.Index(fields=["user", "-created_at"], name="assessment_of_person"),
             models.Index(fields=["id"], name="assessment_pending", condition=models.Q(pending=True)),
         ]

@@ -172,6 +172,7 @@ class Appeal(Ticket):
         PERSONA = "persona", _("A companion that was not accepted")
         SANCTION = "sanction", _("A measure against the account")
         REPORT = "report", _("What was decided about a report")
+        DEPENDENCE = "dependence", _("What your use is taken for")
 
     class Decision(models.TextChoices):
         UPHELD = "upheld", _("Granted")
@@ -223,6 +224,36 @@ class Appeal(Ticket):
         if value is None:
             return ""
         return keyring.decrypt(self.person_id, f"appeal.{field}", self.public_id, value)
+
+
+class UseReview(Ticket):
+    """Signs of dependence have come before a human: the score and its reasons, never what somebody said."""
+
+    class Decision(models.TextChoices):
+        EXPLAINED = "explained", _("It has another explanation: nothing follows from it for four weeks")
+        GUIDANCE = "guidance", _("The companion keeps clear boundaries for four weeks")
+        NOTHING = "nothing", _("What happens by itself is enough")
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    score = models.PositiveSmallIntegerField()
+    version = models.CharField(max_length=24)  # of the signal set
+    reasons = models.JSONField(default=list)  # as in companion.models.DependenceScore
+
+    class Meta:
+        verbose_name = _("sign of dependence")
+        verbose_name_plural = _("signs of dependence")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(name="use_review_open_or_decided", condition=_OPEN | _DECIDED),
+            models.CheckConstraint(
+                name="use_review_not_of_oneself",
+                condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("person")),
+            ),
+            models.UniqueConstraint(fields=["person"], name="use_review_once", condition=Q(state="open")),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            _queue("use_review"),  # serves the queue and what is late
+            models.Index(fields=["person", "-id"], name="use_review_of_person"),
+        ]
 
 
 class AuthorityReport(models.Model):

@@ -20,7 +20,7 @@ from companion import personas, portrayal, rulings
 from companion.events import message_html
 from companion.models import Message, Persona
 from guardians.limits import effective_policy
-from safety import appeals, clock, complaints, moderation, sanctions
+from safety import clock, complaints, moderation, sanctions
 from safety.models import Appeal, Complaint, Lane, Report, Sanction
 from safety.moderation import NotPossible
 from safety.views.moderation_forms import AppealForm, ComplaintForm, ReportForm
@@ -214,7 +214,8 @@ def appeal_new(request: HttpRequest) -> HttpResponse:
         subject = Appeal.Subject(request.GET.get("about", ""))
     except ValueError:
         raise Http404 from None
-    subject_id = user.pk if subject is Appeal.Subject.AGE else _uuid(request.GET.get("id", ""))
+    own = subject in (Appeal.Subject.AGE, Appeal.Subject.DEPENDENCE)
+    subject_id = user.pk if own else _uuid(request.GET.get("id", ""))
     now = clock.now()
     against = rulings.ground(user, subject, subject_id, now)
     if against is None:
@@ -222,7 +223,7 @@ def appeal_new(request: HttpRequest) -> HttpResponse:
     form = AppealForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            row = appeals.file(user, subject, subject_id, form.cleaned_data["text"], against, now)
+            row = rulings.file(user, subject, subject_id, form.cleaned_data["text"], against, now)
         except NotPossible:
             messages.warning(request, _("A second person has already looked at this decision."))
         else:

@@ -25,8 +25,9 @@ from accounts.admin import ReadOnlyAdmin
 from accounts.models import User
 from companion import personas, rulings
 from companion.models import Persona
-from safety import appeals, clock, complaints, moderation
-from safety.models import Appeal, Complaint, Lane, Report
+from companion.views import use_words
+from safety import appeals, clock, complaints, moderation, use_reviews
+from safety.models import Appeal, Complaint, Lane, Report, UseReview
 from safety.moderation import NotPossible
 
 REFUSED: dict[str, Any] = {
@@ -305,12 +306,56 @@ class AppealAdmin(TicketAdmin):
             (_("About"), row.get_subject_display()),
             (_("Id"), row.subject_id),
             (_("Person"), row.person_id),
+            *self._judged(row),
         ]
         texts: list[tuple[Any, str]] = [(_("What the person says"), opened(lambda: row.open("text")))]
         if row.decision:
             facts += [(_("Decision"), row.outcome), (_("Reason"), row.get_reason_display())]
             texts.append((_("Answer to the person"), opened(lambda: row.open("answer"))))
         return {"facts": facts, "texts": texts}
+
+    def _judged(self, row: Appeal) -> list[tuple[Any, Any]]:
+        """What an objection to a judgement of one's use is about: score and reasons, in figures."""
+        judged = rulings.judgement(row)
+        if judged is None:
+            return []
+        band = row.person.age_band
+        sentences = use_words.reasons(judged.reasons, band.engine_band if band else "")
+        return [(_("Score, of 100"), judged.score), *((_("Reason"), sentence) for sentence in sentences)]
+
+
+class UseReviewForm(forms.Form):
+    decision = forms.ChoiceField(
+        label=_("Decision"), choices=UseReview.Decision.choices, widget=forms.RadioSelect
+    )
+
+
+@admin.register(UseReview)
+class UseReviewAdmin(TicketAdmin):
+    """Signs of dependence: figures and codes. Nobody can open a conversation from here."""
+
+    def may_decide(self, staff: User, row: UseReview) -> bool:
+        return use_reviews.may_decide(staff, row)
+
+    def form_for(self, row: UseReview, data: Any) -> forms.Form:
+        return UseReviewForm(data)
+
+    def act(self, request: HttpRequest, staff: User, row: UseReview, data: dict[str, Any]) -> None:
+        rulings.decide_use(staff, row.pk, UseReview.Decision(data["decision"]), clock.now())
+
+    def shown(self, request: HttpRequest, staff: User, row: UseReview) -> dict[str, Any]:
+        band = row.person.age_band
+        facts = [
+            (_("Person"), row.person_id),
+            (_("Under 18"), gettext("Yes") if moderation.is_young(row.person) else gettext("No")),
+            (_("Score, of 100"), row.score),
+            (_("Version of the signs"), row.version),
+            *(
+                (_("Reason"), sentence)
+                for sentence in use_words.reasons(row.reasons, band.engine_band if band else "")
+            ),
+        ]
+        return {"facts": [*facts, (_("Decision"), row.outcome)] if row.decision else facts, "texts": []}
 
 
 def opened(read: Any) -> str:
