@@ -82,6 +82,7 @@ def test_a_second_tab_shows_the_same(slow: FakeLLM, talk: Talk, window: Window) 
 
 def test_a_lost_line_in_the_middle_of_a_reply_costs_nothing(slow: FakeLLM, wire: Wire) -> None:
     window, cut, _ = wire
+    slow.script(gap=0.2, reply=TALE)  # long enough for three lines on a busy machine
     window.say("Go on")
     for _ in range(3):
         window.writing()
