@@ -31,7 +31,7 @@ from safety.models import Appeal
 DAYS = 30
 LIGHT = 45  # minutes a day of the offered week
 # The chart, in units of its own; its width on the page is the stylesheet's.
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 220, 36, 24, 10
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 400, 190, 32, 16, 24, 10
 _STEPS = (10, 20, 30, 60, 120, 180, 240, 360)  # minutes between two lines
 
 
@@ -95,7 +95,7 @@ def cool_down(request: HttpRequest) -> HttpResponse:
     user, now = _user(request), timezone.now()
     if request.POST.get("pause") == "evening":
         end = own_limits.quiet_evening(user, now)
-        text = gettext("Companions rest until %(when)s. Help and humans stay within reach.")
+        text = gettext("Until %(when)s companions rest. Help and humans stay within reach.")
     elif request.POST.get("pause") == "week":
         end = own_limits.lighter_week(user, LIGHT, now)
         text = gettext("Until %(when)s a day here has at most %(minutes)s minutes.")
@@ -207,7 +207,7 @@ def _chart(days: list[usage.Day], limit: int | None) -> dict[str, Any]:
     step = next((each for each in _STEPS if most / each <= 5), _STEPS[-1])
     top = -(-most // step) * step
     scale = (HEIGHT - BOTTOM - TOP) / top
-    slot = (WIDTH - LEFT) / len(days)
+    slot = (WIDTH - LEFT - RIGHT) / len(days)
 
     def height(minutes: int) -> float:
         return round(minutes * scale, 1)

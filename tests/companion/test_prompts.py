@@ -71,3 +71,18 @@ def test_sadness_and_the_question_who_one_talks_with_change_the_rules(language):
     hinted = Situation(language, "adult", "21:14", gentle=True, asked_identity=True)
     changed = build(ROLE, hinted, [("user", "在吗")], context_tokens=4096, reply_tokens=512)
     assert len(changed[0]["content"].splitlines()) == len(plain[0]["content"].splitlines()) + 2
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "leaned on this chat"), ("zh-hans", "很依赖这里")])
+def test_boundaries_are_one_line_for_those_who_lean_on_the_chat(language: str, words: str) -> None:
+    def rules(*, boundaries: bool) -> list[str]:
+        situation = prompts.Situation(
+            language=language, engine_band="adult", local_time="21:14", boundaries=boundaries
+        )
+        role = prompts.Role("Mia", "A gardener.", ())
+        return prompts.build(role, situation, [], context_tokens=4000, reply_tokens=200)[0][
+            "content"
+        ].splitlines()
+
+    (line,) = set(rules(boundaries=True)) - set(rules(boundaries=False))
+    assert words in line
