@@ -12,7 +12,7 @@ from tests.live import Site
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
-def _sound(page: Page) -> None:
+def sound(page: Page) -> None:
     # A test's own script, not the page's: axe is put in past the content security policy.
     report = Axe().run(page, options=WCAG).response
     assert len(report["passes"]) > 15  # the rules did run
@@ -30,19 +30,19 @@ def test_the_chat_has_no_serious_faults(talk: Talk, scheme: str) -> None:
     window = talk.window(bypass_csp=True, color_scheme=scheme, **PHONE).open()
     window.say("**Hello**")
     window.replied("Hello")
-    _sound(window.page)
+    sound(window.page)
     window.page.get_by_label("More").tap()
-    _sound(window.page)
+    sound(window.page)
 
 
 def test_the_notice_and_the_help_card_have_no_serious_faults(fresh_talk: Talk) -> None:
     window = fresh_talk.window(bypass_csp=True).open()
-    _sound(window.page)
+    sound(window.page)
     window.page.get_by_role("button", name="I understand").click()
     expect(window.page.get_by_role("dialog")).to_be_hidden()
     window.say("我不想活了")
     expect(window.page.locator(".help-card")).to_be_visible()
-    _sound(window.page)
+    sound(window.page)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_notice_and_the_help_card_have_no_serious_faults(fresh_talk: Talk) -
 def test_the_pages_around_have_no_serious_faults(talk: Talk, path: str) -> None:
     page = talk.window(bypass_csp=True, **PHONE).page
     page.goto(f"{talk.site.url}{path}")
-    _sound(page)
+    sound(page)
 
 
 @pytest.mark.parametrize("path", ["/accounts/signup/", "/accounts/login/"])
@@ -60,7 +60,7 @@ def test_the_entrance_has_no_serious_faults(
 ) -> None:
     page = contexts(bypass_csp=True, **PHONE).new_page()
     page.goto(f"{site.url}{path}")
-    _sound(page)
+    sound(page)
 
 
 def test_a_whole_talk_with_the_keyboard_alone(window: Window) -> None:

@@ -179,4 +179,59 @@ def test_the_script_stays_small(page: Page) -> None:
         const bare = text.replace(/\\/\\*\\*[^]*?\\*\\//g, "").replace(/^\\s*\\/\\/.*$/gm, "").replace(/^\\s+/gm, "");
         return bare.length;"""
     total = sum(_ask(page, "time", count, f"/static/js/chat/{file.name}") for file in SCRIPTS.glob("*.js"))
-    assert total <= 30 * 1024
+    assert total <= 36 * 1024
+
+
+@pytest.mark.parametrize(
+    ("now", "here"),
+    [
+        ({}, True),
+        ({"hidden": True}, False),
+        ({"hidden": True, "writing": True}, False),
+        ({"idle": 299_999}, True),
+        ({"idle": 300_000}, False),
+        ({"idle": 3_600_000, "writing": True}, True),
+    ],
+)
+def test_who_is_here(page: Page, now: dict[str, Any], here: bool) -> None:
+    assert (
+        _ask(page, "clock", "return m.present(given)", {"hidden": False, "idle": 0, "writing": False, **now})
+        is here
+    )
+
+
+def test_somebody_is_here_once_a_minute_and_at_once_when_they_come_back(page: Page) -> None:
+    body = """
+        const real = [performance.now, globalThis.setInterval];
+        let [now, beat, told, away] = [0, null, 0, false];
+        performance.now = () => now;
+        globalThis.setInterval = (each) => (beat = each);
+        Object.defineProperty(document, "hidden", { get: () => away, configurable: true });
+        const minutes = (count) => { while (count--) { now += 60_000; beat(); } return told; };
+        const seen = [];
+        m.watchPresence({ writing: () => false, here: () => told++ })();
+        seen.push(told, minutes(7));
+        dispatchEvent(new Event("pointermove"));
+        seen.push(minutes(1));
+        away = true;
+        dispatchEvent(new Event("keydown"));
+        seen.push(minutes(2));
+        away = false;
+        document.dispatchEvent(new Event("visibilitychange"));
+        seen.push(told);
+        [performance.now, globalThis.setInterval] = real;
+        delete document.hidden;
+        return seen;"""
+    assert _ask(page, "clock", body) == [1, 5, 6, 6, 7]
+
+
+def test_when_a_word_about_the_time_is_due(page: Page) -> None:
+    body = "return given.map(left => m.warning(left) === Infinity ? null : m.warning(left))"
+    assert _ask(page, "clock", body, [None, 0, 1, 2, 3, 10, 11, 60]) == [None, None, 2, 2, 10, 10, None, None]
+
+
+def test_the_time_left_in_words(page: Page) -> None:
+    body = """
+        const say = key => ({hours_minutes: "{h} h {m} min", hours: "{h} h", minutes: "{m} min"})[key];
+        return given.map(left => m.inWords(left, say));"""
+    assert _ask(page, "clock", body, [1, 59, 60, 80, 120]) == ["1 min", "59 min", "1 h", "1 h 20 min", "2 h"]

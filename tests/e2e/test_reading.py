@@ -11,6 +11,25 @@ from tests.e2e.conftest import END, PHONE, SMALLEST, Talk
 from tests.fake_llm import FakeLLM
 
 
+# WCAG's contrast of an element's letters with what is painted behind them.
+CONTRAST = """element => {
+    const luminance = (colour) => {
+        const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((part) => {
+            const share = part / 255;
+            return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    let behind = element;
+    while (getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+    const both = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor].map(luminance);
+    return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+}"""
+
+
 def _history(talk: Talk, count: int) -> None:
     conversation = Conversation.objects.get(public_id=talk.conversation)
     now = timezone.now()
@@ -24,12 +43,12 @@ def _history(talk: Talk, count: int) -> None:
     Message.objects.bulk_create(rows)
 
 
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
-def test_the_label_is_in_sight_after_200_messages_at_320_px(talk: Talk, language: str) -> None:
+@pytest.mark.parametrize(("language", "scheme"), [("en", "dark"), ("zh-hans", "light")])
+def test_the_label_is_in_sight_after_200_messages_at_320_px(talk: Talk, language: str, scheme: str) -> None:
     talk.user.language = language
     talk.user.save(update_fields=["language"])
     _history(talk, 200)
-    window = talk.window(**SMALLEST).open()
+    window = talk.window(color_scheme=scheme, **SMALLEST).open()
     strip = window.page.locator(".ai-strip")
     for _ in range(3):
         expect(strip).to_be_in_viewport(ratio=1)
@@ -43,6 +62,7 @@ def test_the_label_is_in_sight_after_200_messages_at_320_px(talk: Talk, language
         for place in (strip, window.theirs.first.locator(".message-body"))
     )
     assert size >= body >= 14
+    assert strip.evaluate(CONTRAST) >= 4.5
     expect(window.page.get_by_role("button", name="Leave" if language == "en" else "")).not_to_have_count(0)
 
 
