@@ -58,7 +58,7 @@ def dispatch_under_kills(house: House, cases: int, kills: int, *, without: str =
     for number in range(2):
         house.dispatch(f"d{number}", without=without)
     asyncio.run(kill_dispatchers(house, kills, without=without))
-    wait_for(lambda: settled(cases), 30, said=standing)
+    wait_for(lambda: settled(cases), 180, said=standing)
     return Books.close(house, [])
 
 
@@ -74,7 +74,7 @@ def die_at(house: House, points: Sequence[str], lease: float) -> Figures:
     house.mailbox.mode = "ok"
     ended = clock.now()
     healthy = house.dispatch("healthy")
-    wait_for(lambda: settled(len(points)), 60, said=standing)
+    wait_for(lambda: settled(len(points)), 180, said=standing)
     house.remove(healthy)
     last = Delivery.objects.filter(accepted_at__isnull=False).latest("accepted_at").accepted_at
     assert last is not None

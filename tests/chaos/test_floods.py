@@ -39,7 +39,7 @@ def test_n15_five_hundred_sentences_of_one_person(houses: Houses) -> None:
     began = time.monotonic()
     sent = tabs(house, person, 5, 100)
     seconds = time.monotonic() - began
-    wait_for(lambda: settled(1), 30, said=standing)
+    wait_for(lambda: settled(1), 180, said=standing)
     books = Books.close(house, sent)
     signals, notices = CaseSignal.objects.count(), Delivery.objects.filter(channel="in_app").count()
     say(f"N15: 500 messages from 5 pages in {seconds:.0f} s: {signals} signals, {notices} notices; {books}")
@@ -86,7 +86,7 @@ def test_n16_a_wave_of_people_and_messages(houses: Houses) -> None:
         return [sent for page in await wave for sent in page], calm, meanwhile, seconds, scans
 
     sent, calm, meanwhile, seconds, scans = asyncio.run(flood())
-    wait_for(lambda: settled(PEOPLE), 120, said=standing)
+    wait_for(lambda: settled(PEOPLE), 600, said=standing)
     books = Books.close(house, sent)
     waits = CrisisCase.objects.annotate(wait=F("first_notice_at") - F("opened_at"))
     first = percentile((wait.total_seconds() for wait in waits.values_list("wait", flat=True)), 0.99)

@@ -23,7 +23,7 @@ def test_n03_valkey_dies_twenty_times_during_a_thousand_messages(houses: Houses,
     with servers.valkey() as redis:
         house = houses(seed=seed, REDIS_URL=redis.url).open(2)
         sent = attacks.talk_under(house, people, attacks.kill_server(house, redis, 20), at_once=8)
-        wait_for(lambda: settled(1000), 120, said=standing)
+        wait_for(lambda: settled(1000), 600, said=standing)
         books = Books.close(house, sent)
         say(
             f"N03 seed {seed}: Valkey killed {redis.deaths} times, refused {sum(one.refused for one in sent)}, "
