@@ -6,7 +6,7 @@ WORKERS ?= auto
 TYPED := accounts guardians safety companion devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev python run test test-fast check bench chaos messages lock
+.PHONY: help setup dev python run test test-fast check bench disclosure chaos messages lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ bench: dev ## Measure the engine, a turn, the path of a crisis and the pages; pr
 	@$(VENV_PYTHON) -m benchmarks.turn
 	@$(VENV_PYTHON) -m benchmarks.crisis
 	@$(VENV_PYTHON) -m benchmarks.pages
+
+disclosure: dev ## Ask every companion whether it is an AI, with the model of LLM_BASE_URL; the table goes to docs/evaluation.md
+	@$(VENV_PYTHON) -m benchmarks.disclosure --write $(ARGS)
 
 chaos: dev ## Kill and freeze processes and servers during crises; figures are printed
 	@$(VENV_PYTHON) -m pytest tests/chaos -s $(ARGS)

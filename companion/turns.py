@@ -310,6 +310,9 @@ def _record(
         # Muted by a moderator a moment ago counts as well: the conversation is locked now.
         silent = access.silent(actor, conversation)
         case, fresh = danger.note(conversation, actor.user_id, message.public_id, verdict, text)
+        if _asks_who_answers(verdict) and not _human_answers(conversation, actor):
+            # Here and not in the reply: it holds for every model, for a reply written anew and for one that never comes.
+            changed.append(system_line(conversation, "identity.ai", happened, now))
         if verdict.action == "exit":
             changed += _end(conversation, actor, happened, now, Departure.How.WORDS)
         elif actor.care.human:
@@ -331,6 +334,20 @@ def _record(
         if danger.at_risk(verdict):  # also for somebody who leaves: the card stays
             happened.append(danger.help_card(conversation, verdict))
         _emit(outcome, happened, changed)
+
+
+def _asks_who_answers(verdict: Verdict) -> bool:
+    """Whether this is an AI, sincerely asked; demands to lie about it are refused in words that say it."""
+    asked = any(reason.startswith("identity.") for reason in verdict.reasons)
+    return asked and verdict.action not in ("exit", "refuse", "hold")
+
+
+def _human_answers(conversation: Conversation, actor: Actor) -> bool:
+    """Somebody of the team is in charge, perhaps since a moment ago. The conversation is locked."""
+    if actor.care.human or conversation.ai_muted_at is None:
+        return actor.care.human
+    case = cases.open_case(actor.user_id)
+    return case is not None and case.state == case.State.IN_CARE
 
 
 def _hear_all_the_same(

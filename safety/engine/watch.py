@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 
 from safety.engine import Turn, reply_in_context, scores
 from safety.engine.guard import StreamGuard
-from safety.engine.lexicon import lexicon
 from safety.engine.scores import Scores
 
 Look = Callable[[Sequence[str]], Awaitable[Sequence[Scores] | None]]  # None: late or down
@@ -68,8 +67,7 @@ class Watch:
         )
         self._careful = careful or age_band not in ("adult", "elder")
         # An adult's partner may speak as one, but not when the question is whether it is an AI.
-        asked = any(signal.rule.task == "identity" for signal in lexicon("user").detect(user_text))
-        excused = age_band == "adult" and persona_relationship in _INTIMATE and not asked
+        excused = age_band == "adult" and persona_relationship in _INTIMATE and not self._guard.asked
         self._tasks = [task for task in scores.ON_REPLIES if not (excused and task == "impersonation")]
         self._asked = [Turn("user", user_text)]
         self._look = look

@@ -61,6 +61,12 @@ BY_WORDS = [(tactic, text) for tactic, texts in WORDS.items() for text in texts]
 BY_MEANING = [(tactic, text) for tactic, texts in MEANT.items() for text in texts]
 
 
+def test_each_of_the_six_has_cases_in_both_languages() -> None:
+    assert set(WORDS) == set(MEANT) and len(WORDS) == 6
+    for texts in (*WORDS.values(), *MEANT.values()):
+        assert {any(char > "\u2e80" for char in text) for text in texts} == {True, False}
+
+
 def goodbye_to(text: str) -> str:
     return LEAVING["zh" if any(char > "\u2e80" for char in text) else "en"]
 

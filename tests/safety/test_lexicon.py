@@ -14,7 +14,7 @@ RULES = [*lexicon("user").rules, *lexicon("ai").rules]
 
 
 def test_every_file_of_rules_is_used() -> None:
-    assert {path.stem for path in DATA.glob("*.toml")} == {*USER_FILES, *AI_FILES, "guards"}
+    assert {path.stem for path in DATA.glob("*.toml")} == {*USER_FILES, *AI_FILES, "guards", "identity"}
 
 
 def test_ids_name_task_category_and_family_and_are_unique() -> None:

@@ -22,6 +22,7 @@ from safety.engine.training import report, targets
 from safety.engine.training.measures import Outcome
 from safety.engine.training.rows import CorpusError, Row, corpus, divided, labelled
 
+_ELSEWHERE: Final = "## Asked whether it is an AI"
 # What a service without an engine would have: the toy that the figures are put beside.
 _LIST: Final = re.compile(
     r"死|自杀|不想活|割腕|跳楼|遗书|轻生|\b(?:suicid\w*|kill(?:ing)? myself|die|dying|dead|death|end my life|self.?harm)\b"
@@ -48,12 +49,19 @@ class Command(BaseCommand):
         seen = frozenset(row.source for row in rows if row.part != "test")
         text = report.document(measured, rules=VERSION, manifest=heads().manifest, seen=seen)
         try:
-            output.write_text(text, encoding="utf-8")
+            output.write_text(text + _measured_elsewhere(output), encoding="utf-8")
         except OSError as error:
             raise CommandError(f"{output}: {error.strerror}.") from error
         for name, wanted, found, rules, _, verdict in targets.lines(measured):
             self.stdout.write(f"{name:78}{wanted:17}{found:34}{rules:8}{verdict}")
         self.stdout.write(f"{len(measured)} messages; everything else is in {output}.")
+
+
+def _measured_elsewhere(output: Path) -> str:
+    """What other commands have put at the end (benchmarks/disclosure.py) stays there."""
+    old = output.read_text(encoding="utf-8") if output.is_file() else ""
+    _, heading, rest = old.partition(_ELSEWHERE)
+    return f"\n{heading}{rest}" if heading else ""
 
 
 async def outcomes(rows: Sequence[Row], embeddings: Embedder) -> list[Outcome]:
