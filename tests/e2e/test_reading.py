@@ -10,7 +10,6 @@ from companion.models import Conversation, Message
 from tests.e2e.conftest import END, PHONE, SMALLEST, Talk
 from tests.fake_llm import FakeLLM
 
-
 # WCAG's contrast of an element's letters with what is painted behind them.
 CONTRAST = """element => {
     const luminance = (colour) => {
