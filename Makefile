@@ -55,10 +55,11 @@ check: dev ## Lint, types, import contracts, migrations, deploy checks, translat
 	@$(DEPLOYMENT) $(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
 	ANBAN_ENV=test $(VENV_PYTHON) manage.py messages --check
 
-bench: dev ## Measure the engine, a turn, the path of a crisis and the pages; prints tables, asserts nothing
+bench: dev ## Measure the engine, a turn, the path of a crisis, reminders and the pages; prints tables, asserts nothing
 	@$(VENV_PYTHON) -m benchmarks.engine
 	@$(VENV_PYTHON) -m benchmarks.turn
 	@$(VENV_PYTHON) -m benchmarks.crisis
+	@$(VENV_PYTHON) -m benchmarks.usage
 	@$(VENV_PYTHON) -m benchmarks.pages
 
 disclosure: dev ## Ask every companion whether it is an AI, with the model of LLM_BASE_URL; the table goes to docs/evaluation.md

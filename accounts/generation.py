@@ -43,7 +43,7 @@ def policy_changed(user_id: uuid.UUID) -> None:
 
 
 def count_policies(people: Collection[uuid.UUID]) -> None:
-    """The same for many in one statement; the caller emits POLICY_CHANGED together with its own events."""
+    """The same for many in one statement; their pages learn from the caller's own events."""
     with connection.cursor() as cursor:
         # In one order, so that two who do this never wait for each other.
         cursor.execute(

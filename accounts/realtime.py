@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 DOORBELL_SECONDS = 0.3  # a hung Redis must not hold anybody up
 # Events of one moment are one bell. Pages of this process have their frames by then, so its echo finds nothing to do.
 DOORBELL_PAUSE = 0.03
-RINGERS = 16  # bells at a time, where many are rung
+EVERYBODY = "everybody"  # the group of all web processes
 REPLAY_LIMIT = 500
 
 Answer = Callable[[uuid.UUID, dict[str, Any]], Awaitable[None]]
@@ -33,6 +33,7 @@ Answer = Callable[[uuid.UUID, dict[str, Any]], Awaitable[None]]
 _loop: asyncio.AbstractEventLoop | None = None  # of this web process, once it listens
 _ear: asyncio.Task[None] | None = None
 _answer: Answer | None = None
+_with_everybody = False
 _channel = f"doorbell.{uuid.uuid4().hex}"
 _people: dict[
     uuid.UUID, bool
@@ -152,20 +153,19 @@ def ring(user_id: uuid.UUID, message: dict[str, Any]) -> None:
         _loop.call_soon_threadsafe(_ring_here, user_id, message)
         return
     try:
-        asyncio.run(_send(user_id, message))
+        asyncio.run(_send(user_group(user_id), {**message, "user": user_id.hex}))
     except RuntimeError:  # called from a loop that is not a web process's
         log.warning("doorbell skipped: no usable event loop")
 
 
 def ring_many(newest: Mapping[uuid.UUID, int]) -> None:
-    """Doorbells for the newest event of each person, in one go."""
-    bells = [(user_id, {"type": "event", "event": last}) for user_id, last in newest.items()]
+    """One doorbell for the newest events of many people: each process answers for those with a page there."""
+    message = {"type": "events", "newest": {user_id.hex: last for user_id, last in newest.items()}}
     if _loop is not None and _loop.is_running():
-        for user_id, message in bells:
-            _loop.call_soon_threadsafe(_ring_here, user_id, message)
+        _loop.call_soon_threadsafe(lambda: _soon(_ring_many(message)))
         return
     try:
-        asyncio.run(_send_all(bells))
+        asyncio.run(_send(EVERYBODY, message))
     except RuntimeError:  # called from a loop that is not a web process's
         log.warning("doorbells skipped: no usable event loop")
 
@@ -177,18 +177,20 @@ async def listen(answer: Answer) -> None:
         _loop, _answer = asyncio.get_running_loop(), answer
         _ear = asyncio.create_task(_hear())
         await asyncio.sleep(0)  # its first step makes the channel that joins the groups
+        await _join_everybody()
 
 
 async def join(user_id: uuid.UUID) -> None:
     """Hear the bell of a person, from now on or, without Redis, from `join_again` on."""
     if _people.setdefault(user_id, False):
         return
-    if await _regroup("group_add", user_id) and user_id in _people:
+    if await _regroup("group_add", user_group(user_id)) and user_id in _people:
         _people[user_id] = True
 
 
 async def join_again() -> None:
     """Join what could not be joined while Redis was away."""
+    await _join_everybody()
     for user_id in [user_id for user_id, heard in _people.items() if not heard]:
         await join(user_id)
         if not _people.get(user_id, True):  # still away
@@ -203,7 +205,7 @@ def part(user_id: uuid.UUID) -> None:
 
 async def _part(user_id: uuid.UUID) -> None:
     if user_id not in _people:  # who only reloaded a page is back already
-        await _regroup("group_discard", user_id)
+        await _regroup("group_discard", user_group(user_id))
 
 
 def _ring_here(user_id: uuid.UUID, message: dict[str, Any]) -> None:
@@ -219,30 +221,23 @@ def _ring_newest(user_id: uuid.UUID) -> None:
 
 
 async def _ring(user_id: uuid.UUID, message: dict[str, Any]) -> None:
-    if not await _send(user_id, message):
+    if not await _send(user_group(user_id), {**message, "user": user_id.hex}):
         await _take(user_id, message)
 
 
-async def _send(user_id: uuid.UUID, message: dict[str, Any]) -> bool:
+async def _ring_many(message: dict[str, Any]) -> None:
+    if not await _send(EVERYBODY, message):
+        _take_many(message)
+
+
+async def _send(group: str, message: dict[str, Any]) -> bool:
     try:
         async with asyncio.timeout(DOORBELL_SECONDS):
-            await get_channel_layer().group_send(user_group(user_id), {**message, "user": user_id.hex})
+            await get_channel_layer().group_send(group, message)
     except Exception as error:  # whatever Redis does, the rows are written and the next patrol finds them
         log.warning("doorbell failed: %s", type(error).__name__)
         return False
     return True
-
-
-async def _send_all(bells: Sequence[tuple[uuid.UUID, dict[str, Any]]]) -> None:
-    """A few at a time; whoever finds Redis away goes no further, so that all of them wait no longer than one would."""
-    left = iter(bells)
-
-    async def some() -> None:
-        for user_id, message in left:
-            if not await _send(user_id, message):
-                return
-
-    await asyncio.gather(*(some() for _ in range(RINGERS)))
 
 
 async def _hear() -> None:
@@ -254,8 +249,17 @@ async def _hear() -> None:
             log.warning("doorbell not heard: %s", type(error).__name__)
             await asyncio.sleep(1)
         else:
-            # A task each: while one person's pages catch up, nobody else's wait.
-            _soon(_take(uuid.UUID(message["user"]), message))
+            if message["type"] == "events":
+                _take_many(message)
+            else:
+                # A task each: while one person's pages catch up, nobody else's wait.
+                _soon(_take(uuid.UUID(message["user"]), message))
+
+
+def _take_many(message: dict[str, Any]) -> None:
+    newest = {uuid.UUID(user_id): last for user_id, last in message["newest"].items()}
+    for user_id in newest.keys() & _people.keys():
+        _soon(_take(user_id, {"type": "event", "event": newest[user_id]}))
 
 
 async def _take(user_id: uuid.UUID, message: dict[str, Any]) -> None:
@@ -263,10 +267,15 @@ async def _take(user_id: uuid.UUID, message: dict[str, Any]) -> None:
         await _answer(user_id, message)
 
 
-async def _regroup(change: Literal["group_add", "group_discard"], user_id: uuid.UUID) -> bool:
+async def _join_everybody() -> None:
+    global _with_everybody
+    _with_everybody = _with_everybody or await _regroup("group_add", EVERYBODY)
+
+
+async def _regroup(change: Literal["group_add", "group_discard"], group: str) -> bool:
     try:
         async with asyncio.timeout(DOORBELL_SECONDS):
-            await getattr(get_channel_layer(), change)(user_group(user_id), _channel)
+            await getattr(get_channel_layer(), change)(group, _channel)
     except Exception as error:
         log.warning("%s failed: %s", change, type(error).__name__)
         return False

@@ -128,6 +128,6 @@ def _remind(cursor: Any, claimed: Sequence[tuple[Any, ...]], now: dt.datetime) -
         events[user].append(notices.answered(notice))
     cursor.execute(_RAISE, values)
     for user, notice, kind in cursor.fetchall():
-        events[user] += [NewEvent(generation.POLICY_CHANGED), notices.raised(notice, kind)]
+        events[user].append(notices.raised(notice, kind))
     generation.count_policies(events)
     realtime.emit_many(events)

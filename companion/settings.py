@@ -212,6 +212,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "mail-service-notices": {"task": "companion.tasks.mail_service_notices", "schedule": 60.0},
     "judge-dependence": {"task": "companion.tasks.judge_dependence", "schedule": 3600.0},
     "forget-old-events": {"task": "companion.tasks.forget_old_events", "schedule": 3600.0},
+    "forget-old-use": {"task": "companion.tasks.forget_old_use", "schedule": 86400.0},
     "forget-ended-logins": {"task": "accounts.tasks.forget_ended_logins", "schedule": 86400.0},
 }
 

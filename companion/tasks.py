@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Event
-from companion import dependence, reminders, replies, service_mail, service_notices, unassessed
+from companion import dependence, reminders, replies, service_mail, service_notices, unassessed, usage
 from companion.models import TokenBudget
 from safety import complaints
 
@@ -59,6 +59,12 @@ def mail_service_notices() -> int:
 def judge_dependence() -> int:
     """People who were here since they were judged last."""
     return dependence.look_at_active(timezone.now())
+
+
+@shared_task
+def forget_old_use() -> int:
+    """Minutes and stretches of use serve charts and complaints for half a year."""
+    return usage.forget(timezone.now())
 
 
 @shared_task

@@ -31,6 +31,8 @@ from safety import clock
 log = logging.getLogger(__name__)
 
 AHEAD: Final = dt.timedelta(hours=1)  # quiet hours are announced
+KEPT: Final = dt.timedelta(days=190)  # half a year, for the person's own charts and for complaints
+_BATCH: Final = 20_000  # rows
 _REMEMBERED: Final = 20_000  # people whose minute is known to be marked
 
 # One statement, so that minute and stretch agree. A pause is counted between minutes, as their rows have them.
@@ -184,6 +186,8 @@ def touch(
     except Error as error:
         log.warning("minute not marked: %s", type(error).__name__)
         return
+    if now is not None:
+        return
     with _lock:
         if len(_marked) >= _REMEMBERED:
             _marked.clear()
@@ -280,3 +284,20 @@ def days(user_id: uuid.UUID, zone: str, first: dt.date, last: dt.date) -> list[D
         hours[at.date()][at.hour] += count
         personas[at.date()][persona] += count
     return [Day(date, tuple(hours[date]), dict(personas[date])) for date in hours]
+
+
+def forget(now: dt.datetime) -> int:
+    """Minutes and stretches that are older than KEPT; how many. In batches from the oldest on: ids are in order of time."""
+    count = 0
+    for table, time_ in (("companion_usageminute", "minute"), ("companion_usagesession", "seen_at")):
+        gone = _BATCH
+        while gone == _BATCH:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"DELETE FROM {table} WHERE {time_} < %s AND id <= (SELECT max(id) FROM "
+                    f"(SELECT id FROM {table} ORDER BY id LIMIT %s) AS oldest)",
+                    [now - KEPT, _BATCH],
+                )
+                gone = cursor.rowcount
+            count += gone
+    return count

@@ -135,4 +135,4 @@ def test_many_bells_without_redis_wait_no_longer_than_one(settings):
     }
     began = time.monotonic()
     realtime.ring_many({uuid.uuid4(): 1 for _ in range(1000)})
-    assert time.monotonic() - began < 10 * realtime.DOORBELL_SECONDS
+    assert time.monotonic() - began < 10 * realtime.DOORBELL_SECONDS  # one bell, and room for a slow machine

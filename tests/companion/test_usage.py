@@ -257,3 +257,13 @@ def test_days_cost_one_statement(person: Person, django_assert_num_queries: Any)
     person.was_there(BEGIN, 500)
     with django_assert_num_queries(1):
         usage.days(person.user.pk, "Asia/Kathmandu", dt.date(2026, 10, 10), dt.date(2026, 11, 10))
+
+
+def test_old_minutes_and_stretches_are_forgotten_in_batches(person: Person, monkeypatch: Any) -> None:
+    monkeypatch.setattr(usage, "_BATCH", 3)
+    for day in range(5):
+        person.touch(BEGIN + day * 24 * HOUR)
+    now = BEGIN + 3 * 24 * HOUR + usage.KEPT - SECOND
+    assert usage.forget(now) == 6
+    assert (person.minutes(), len(person.stretches())) == (2, 2)
+    assert usage.forget(now) == 0
