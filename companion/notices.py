@@ -19,7 +19,7 @@ from accounts import audit, generation, realtime
 from accounts.models import Notice
 from accounts.realtime import NewEvent
 
-VERSION = "2026-11.2"  # of the texts in templates/companion/notices/
+VERSION = "2026-11.3"  # of the texts in templates/companion/notices/
 
 
 class Pending(NamedTuple):

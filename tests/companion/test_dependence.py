@@ -1,5 +1,6 @@
 """Dependence end to end: figures from rows, steps one a day, notices, prompts, a human, and what a human decides."""
 
+import asyncio
 import datetime as dt
 import json
 import uuid
@@ -20,7 +21,7 @@ from safety.dependence import Step, signal_set
 from safety.engine import Verdict
 from safety.models import Appeal, Assessment, CrisisCase, OperationsAlert, UseReview
 from safety.moderation import NotPossible
-from tests.companion.conftest import say
+from tests.companion.conftest import Talk, say
 from tests.live import companions, open_conversation, sign_in
 
 __all__ = ["companions"]
@@ -314,6 +315,16 @@ def test_a_message_that_speaks_of_it_asks_for_a_look(companions: None, adult: Us
     assert say(actor, conversation, "我真的离不开你", uuid.uuid4()).leans
     assert not say(actor, conversation, "今天吃了面", uuid.uuid4()).leans
     assert DependenceScore.objects.count() == 0  # not on the way of the message
+
+
+@pytest.mark.usefixtures("model")
+async def test_after_such_a_message_the_reminder_comes_by_itself(talk: Talk) -> None:
+    await asyncio.to_thread(at_worst, talk.user, timezone.now())
+    async with talk.socket() as socket:
+        await socket.say("我真的离不开你")
+        frame = await socket.until("notice.raised")
+    assert frame["about"] == "dependence" and "AI" in frame["html"]
+    assert (await DependenceScore.objects.aget(user=talk.user)).step == "notice"
 
 
 def test_messages_in_a_row_ask_for_one_look(adult: User) -> None:
