@@ -16,7 +16,6 @@ from typing import Any, Final
 _DATA: Final = Path(__file__).parent / "data" / "dependence.toml"
 MOST: Final = 100
 _GROWN: Final = frozenset({"adult", "elder"})
-_LEAST: Final = 2  # signals before a human is asked to look
 
 
 class SignalSetError(ValueError):
@@ -148,8 +147,6 @@ def judge(figures: Figures, *, band: str, before: Step = Step.NONE) -> Judgement
     wanted = max(
         (step for step, least in known.steps[_group(band)].items() if score >= least), default=Step.NONE
     )
-    if len(found) < _LEAST:
-        wanted = min(wanted, Step.COOL_DOWN)
     return Judgement(score, tuple(found), Step(min(wanted, before + 1)))
 
 
