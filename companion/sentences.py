@@ -13,7 +13,9 @@ _REFUSALS: dict[str, tuple[Promise, Promise | str]] = {
         _("Read why, and object"),
     ),
     "switched_off": (
-        _("Companions rest for now: we have turned them off for everybody. You can read here, and help is there."),
+        _(
+            "Companions rest for now: we have turned them off for everybody. You can read here, and help is there."
+        ),
         _("Help lines"),
     ),
     "minors_off": (

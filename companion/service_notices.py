@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext, ngettext
 
 from accounts import audit, switches
@@ -28,6 +28,7 @@ from companion.service_models import FLOORS, READING_FLOOR, ServiceNotice, Servi
 
 Kind = ServiceNotice.Kind
 PAST: Final = dt.timedelta(days=30)  # for how long the status page tells of what is over
+MOST: Final = 500  # notices kept in memory of either sort
 AGAIN: Final = 3  # days before the end a banner that was put away comes back
 REMOVAL_SHOWN: Final = dt.timedelta(days=7)
 AT_ONCE: Final = frozenset({Kind.OUTAGE, Kind.PERSONA_REMOVAL})
@@ -191,18 +192,9 @@ def of_persona(persona_pk: int, language: str, zone: str, now: dt.datetime) -> l
     return [show(notice, language, zone, now) for notice in about]
 
 
-def leaving_personas(now: dt.datetime) -> dict[int, dt.datetime]:
-    """When which companion ends, by its row: for the gallery."""
-    return {
-        notice.persona_id: notice.takes_effect_at
-        for notice in _public.get()
-        if notice.kind == Kind.PERSONA_RETIREMENT and notice.persona_id and _current(notice, now)
-    }
-
-
 def inbox(user: User, now: dt.datetime) -> list[Shown]:
     """Every notice that concerns this person, the newest first."""
-    rows = _concerning(user.pk, list(_published()))
+    rows = list(_of(user))
     seen = set(
         ServiceNoticeSeen.objects.filter(user=user, seen_at__isnull=False).values_list("notice_id", flat=True)
     )
@@ -220,17 +212,16 @@ def unseen(user: User) -> bool:
 
 def mark_seen(user: User, now: dt.datetime) -> None:
     """The inbox was opened. What is sent twice changes nothing."""
-    rows = _concerning(user.pk, list(_published()))
     ServiceNoticeSeen.objects.bulk_create(
-        [ServiceNoticeSeen(notice=row, user=user, seen_at=now) for row in rows], ignore_conflicts=True
+        [ServiceNoticeSeen(notice=row, user=user, seen_at=now) for row in _of(user)], ignore_conflicts=True
     )
     ServiceNoticeSeen.objects.filter(user=user, seen_at=None).update(seen_at=now)
 
 
 def dismiss(user: User, public_id: uuid.UUID, now: dt.datetime) -> bool:
     """Put a banner away; False when there is no such notice for this person. The last days bring it back."""
-    notice = _published().filter(public_id=public_id).first()
-    if notice is None or not _concerning(user.pk, [notice]):
+    notice = _of(user).filter(public_id=public_id).first()
+    if notice is None:
         return False
     ServiceNoticeSeen.objects.update_or_create(notice=notice, user=user, defaults={"dismissed_at": now})
     return True
@@ -367,8 +358,18 @@ def _published() -> QuerySet[ServiceNotice]:
     )
 
 
+def _of(user: User) -> QuerySet[ServiceNotice]:
+    """Everything published that concerns this person."""
+    talked = Conversation.objects.filter(user=user).values("persona_id")
+    return _published().filter(Q(persona=None) | Q(persona__in=talked))
+
+
 def _recent() -> list[ServiceNotice]:
-    return list(_published().filter(Q(withdrawn_at=None) | Q(kind__in=PUBLIC))[:200])
+    """What pages may have to show. Removals, of which authors make many, must not crowd out the others."""
+    removals = Q(kind=Kind.PERSONA_REMOVAL)
+    standing = _published().filter(Q(withdrawn_at=None) | Q(kind__in=PUBLIC)).exclude(removals)
+    recent = _published().filter(removals, published_at__gt=timezone.now() - REMOVAL_SHOWN)
+    return [*standing[:MOST], *recent[:MOST]]
 
 
 _public: "Held[list[ServiceNotice]]" = Held("service notices", _recent, [], 5.0)

@@ -127,6 +127,7 @@ def test_nothing_of_anybody_else_is_in_it(
             moderator.email,
             moderator.nickname,
             "Lin Qiu",
+            str(other.public_id),
         ):
             assert foreign not in text
         assert "今天" not in copy(outsider, form)
