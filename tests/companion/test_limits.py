@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import local_days, preferences
 from accounts.models import User
 from companion import access, turns, usage
-from companion.models import Message, UsageMinute
+from companion.models import Message
 from guardians.limits import EffectivePolicy, Quiet, limit_zone
 from guardians.models import Limits
 from safety import clock
