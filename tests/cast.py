@@ -1,6 +1,7 @@
 """The cast of every test: fixed people, made by the project's own functions. Never a person of convenience."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,7 +51,8 @@ def with_contact(user: User) -> User:
 
 
 def with_guardian(minor: User, guardian: User) -> Guardianship:
-    link = links.invite(minor, GUARDIAN, actor=minor.pk, now=timezone.now())
+    named = replace(GUARDIAN, email=guardian.email)
+    link = links.invite(minor, named, actor=minor.pk, now=timezone.now())
     now = timezone.now()
     token = invitations.create(link, Invitation.Method.MAIL, actor=minor.pk, now=now)
     return invitations.accept(token, guardian, Boxes(True, True, True), minors_browser=False, now=now)

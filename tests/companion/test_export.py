@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import AsyncClient, Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts.models import AuditEntry, User
 from companion import export, memory, retirement
@@ -40,7 +40,8 @@ def conversation(companions: None, adult: User) -> Conversation:
 
 def copy(user: User, form: str = "json") -> str:
     write_it = export.as_json if form == "json" else export.as_html
-    return "".join(write_it(user, uuid.uuid4(), timezone.now()))
+    with translation.override(user.language):  # as the view does for each batch
+        return "".join(write_it(user, uuid.uuid4(), timezone.now()))
 
 
 def confirmed(user: User) -> str:

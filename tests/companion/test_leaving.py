@@ -23,10 +23,10 @@ from tests.companion.conftest import Talk, say
 from tests.companion.test_conversation import SLOW, call_ended, rows, shown
 from tests.companion.test_reply_races import desk
 from tests.companion.test_two_processes import elsewhere
-from tests.live import _model, companions, model, open_conversation, sign_in
+from tests.live import open_conversation, sign_in
 from tests.safety.test_farewells import BY_MEANING, BY_WORDS
 
-__all__ = ["_model", "companions", "desk", "elsewhere", "model"]
+__all__ = ["desk", "elsewhere"]
 pytestmark = pytest.mark.django_db(transaction=True)
 PERSONA = {"reply.started", "reply.delta", "reply.snapshot", "reply.finished", "reply.replaced"}
 

@@ -163,6 +163,8 @@ def stands_before_the_field(window: Window, lines: Lines) -> None:
     """For the keyboard, and for whoever has the page read out."""
     expect(window.field).to_be_focused()  # nobody is interrupted while writing
     window.page.keyboard.press("Shift+Tab")
+    expect(window.page.locator("[data-voice]")).to_be_focused()
+    window.page.keyboard.press("Shift+Tab")
     expect(card(window).get_by_role("link").last).to_be_focused()
     for number in ("110", "120", "12356"):
         window.page.keyboard.press("Shift+Tab")

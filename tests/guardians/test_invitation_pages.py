@@ -71,7 +71,7 @@ def test_opening_the_link_changes_nothing(young: User, guardian: User) -> None:
 def test_a_visitor_reads_what_it_means_and_finds_the_way_back_after_signing_in(
     young: User, guardian: User
 ) -> None:
-    visitor = Client()
+    visitor = Client(headers={"Accept-Language": "en"})
     page = visitor.get(invited_by_mail(young), follow=True).content.decode()
     assert "names you as guardian" in page
     assert f"next={reverse('invitation')}" in page
