@@ -33,6 +33,7 @@ from guardians import consents, invitations, links
 from guardians.consents import Boxes
 from guardians.invitations import InvitationError
 from guardians.models import Guardianship, Invitation
+from safety.alert_texts import name_of
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +71,12 @@ _WHY: dict[str, Promise] = {
 def invite_by_mail(request: HttpRequest) -> HttpResponse:
     """Send the link to the address that the minor gave. A failed mail server leaves the code."""
     link = _open_invitation(request)
-    try:
-        token = invitations.create(link, Invitation.Method.MAIL, actor=_user(request).pk, now=timezone.now())
-    except InvitationError as error:
-        messages.warning(request, str(_WHY[error.code]))
+    token = _token(request, link, Invitation.Method.MAIL)
+    if token is None:
         return redirect("care")
     address = links.open_details(link).email
-    context = {"minor": _user(request).nickname, "link": _address(token), "hours": 48}
+    # A name is the one thing in the mail that somebody typed: only one that is a name.
+    context = {"minor": name_of(_user(request)), "link": _address(token), "hours": 48}
     try:
         send_mail(
             _("Anban: somebody names you as their guardian"),
@@ -98,10 +98,8 @@ def invite_by_mail(request: HttpRequest) -> HttpResponse:
 def invite_by_code(request: HttpRequest) -> HttpResponse:
     """A code to scan. Shown once, because only its hash is kept: asking again makes a new one."""
     link = _open_invitation(request)
-    try:
-        token = invitations.create(link, Invitation.Method.CODE, actor=_user(request).pk, now=timezone.now())
-    except InvitationError as error:
-        messages.warning(request, str(_WHY[error.code]))
+    token = _token(request, link, Invitation.Method.CODE)
+    if token is None:
         return redirect("care")
     address = _address(token)
     return render(request, "guardians/code.html", {"address": address, "picture": _picture(address)})
@@ -213,6 +211,15 @@ def consent(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     elif consents.give_again(link, user, boxes, now):
         messages.success(request, _("Thank you. Talking is possible again."))
     return redirect("wards")
+
+
+def _token(request: HttpRequest, link: Guardianship, method: str) -> str | None:
+    """Of a new invitation; None once the page says why there is none."""
+    try:
+        return invitations.create(link, method, actor=_user(request).pk, now=timezone.now())
+    except InvitationError as error:
+        messages.warning(request, str(_WHY[error.code]))
+        return None
 
 
 def _open_invitation(request: HttpRequest) -> Guardianship:

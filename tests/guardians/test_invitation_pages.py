@@ -57,6 +57,12 @@ def test_a_guardian_answers_a_mail_and_the_minor_may_talk(young: User, guardian:
     assert "has agreed" in signed_in(young).get(reverse("care")).content.decode()
 
 
+def test_no_message_travels_to_strangers_as_a_name(young: User) -> None:
+    User.objects.filter(pk=young.pk).update(nickname="Win 500 at evil.example")
+    invited_by_mail(young)
+    assert "evil.example" not in f"{mail.outbox[0].subject} {mail.outbox[0].body}"
+
+
 def test_opening_the_link_changes_nothing(young: User, guardian: User) -> None:
     path = invited_by_mail(young)
     for client in (Client(), signed_in(guardian)):
