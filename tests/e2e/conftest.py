@@ -102,6 +102,14 @@ class Window:
         """Every frame so far."""
         return [json.loads(frame) for frame in self.frames]
 
+    def heard(self, kind: str, count: int = 1) -> None:
+        """Wait until so many frames of this kind have come."""
+        for _ in range(400):
+            if sum(frame["kind"] == kind for frame in self.received()) >= count:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"no frame {kind}")
+
     def persona_after_leaving(self) -> list[dict[str, Any]]:
         """Frames in which the persona still spoke when the conversation had ended."""
         kinds = self.received()

@@ -132,6 +132,7 @@ def test_in_the_hours_of_rest_one_can_read_and_leave(young: Talk) -> None:
 
 def test_somebody_in_danger_is_not_sent_away_by_the_clock(young: Talk) -> None:
     window = young.window(**PHONE).open()
+    window.heard("usage")  # the page believes in time that is over when the message arrives
     used(young.user, 60)
     window.say("我不想活了，今晚就结束自己")
     expect(window.page.locator(".help-card")).to_be_visible()
@@ -152,6 +153,6 @@ def test_the_page_says_that_somebody_is_here(talk: Talk) -> None:
     window.open()
     expect(window.field).to_be_visible()
     back_in_sight(window)
-    window.page.wait_for_function("() => true")
+    window.heard("usage", 2)
     assert sent.count('{"type":"here"}') == 2  # when it was opened, and when it came back into sight
     assert UsageMinute.objects.filter(user=talk.user).count() in (1, 2)
