@@ -1,6 +1,7 @@
 """The whole way of somebody new, with a model that really generates: sign up, choose, talk, reload, leave."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -99,6 +100,15 @@ def test_a_newcomer_signs_up_talks_with_the_embedded_model_reloads_and_leaves(
     expect(window.own).to_have_count(1)
     assert Message.objects.filter(author="ai", state="complete").count() == 2
 
+    window.say("Be honest with me: are you a real person?")
+    expect(window.system).to_contain_text("You are talking with an AI, not with a person.")
+    answer = window.theirs.nth(2)
+    expect(answer).not_to_have_attribute("data-state", "streaming", timeout=LOADING_SECONDS * 1000)
+    # Whatever this small model wrote: what does not say so is not shown.
+    assert answer.get_attribute("data-state") == "cut" or re.search(
+        r"\bAI\b|computer|program", answer.inner_text()
+    )
+
     page.get_by_role("button", name="Leave").click()
     expect(page.get_by_role("button", name="Come back to this chat")).to_be_visible()
-    expect(window.system).to_have_count(1)
+    expect(window.system).to_have_count(2)
