@@ -108,6 +108,7 @@ def test_when_the_time_is_over_the_last_reply_is_finished_and_the_composer_gives
 
 def test_what_comes_too_late_goes_back_to_the_draft(young: Talk) -> None:
     window = young.window().open()
+    window.heard("usage")
     used(young.user, 60)
     window.say("One more thing")
     expect(window.page.locator("[data-rest]")).to_contain_text(REST)
