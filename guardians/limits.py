@@ -144,13 +144,7 @@ def sources(user: User, band: AgeBand | None, now: dt.datetime) -> list[Source]:
         .order_by("setter", "-valid_from", "-pk")
         .distinct("setter")
     )
-    for row in rows:
-        quiet = (
-            ((row.quiet_from, row.quiet_until),)
-            if row.quiet_from is not None and row.quiet_until is not None
-            else ()
-        )
-        found.append(Source(row.setter, row.daily_minutes, quiet))
+    found += [Source(row.setter, row.daily_minutes, (row.quiet,) if row.quiet else ()) for row in rows]
     return found
 
 

@@ -1,5 +1,6 @@
 """Who may look after whom."""
 
+import datetime as dt
 import uuid
 from typing import ClassVar
 
@@ -162,3 +163,10 @@ class Limits(models.Model):
                 condition=models.Q(daily_minutes__isnull=True) | models.Q(daily_minutes__lte=1440),
             ),
         ]
+
+    @property
+    def quiet(self) -> tuple[dt.time, dt.time] | None:
+        """From, until."""
+        if self.quiet_from is None or self.quiet_until is None:
+            return None
+        return self.quiet_from, self.quiet_until

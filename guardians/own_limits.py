@@ -147,8 +147,7 @@ def _within(time: dt.time, quiet: Quiet) -> bool:
 
 
 def _of(row: Limits) -> Own:
-    both = row.quiet_from is not None and row.quiet_until is not None
-    return Own(row.daily_minutes, (row.quiet_from, row.quiet_until) if both else None)  # type: ignore[arg-type]
+    return Own(row.daily_minutes, row.quiet)
 
 
 def _ahead(user: User, now: dt.datetime) -> QuerySet[Limits]:
