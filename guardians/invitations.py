@@ -117,7 +117,7 @@ def accept(token: str, user: User, boxes: Boxes, *, minors_browser: bool, now: d
     invitation = find(token, now)
     check(invitation, user, minors_browser=minors_browser, now=now)
     with transaction.atomic(durable=True):
-        User.objects.select_for_update().get(pk=invitation.link.minor_id)  # as links.invite
+        links.lock(invitation.link.minor_id)
         used = Invitation.objects.filter(pk=invitation.pk, used_at=None, expires_at__gt=now).update(
             used_at=now, used_by=user
         )
@@ -146,7 +146,7 @@ def accept(token: str, user: User, boxes: Boxes, *, minors_browser: bool, now: d
 def confirm(link: Guardianship, *, by: User, now: dt.datetime) -> None:
     """The other yes: the minor's own for the first guardian, the first guardian's for a second. Raises LinkError."""
     with transaction.atomic(durable=True):
-        User.objects.select_for_update().get(pk=link.minor_id)
+        links.lock(link.minor_id)
         row = Guardianship.objects.select_for_update().filter(pk=link.pk, state=State.ACCEPTED).first()
         if row is None or not may_confirm(row, by):
             raise links.LinkError("not yours to confirm")

@@ -32,7 +32,7 @@ def invite(minor: User, details: ContactDetails, *, actor: uuid.UUID, now: dt.da
     details = details.checked(owner=minor)
     row = Guardianship(minor=minor, created_at=now)
     with transaction.atomic(durable=True):
-        _lock(minor)
+        lock(minor.pk)
         open_links = Guardianship.objects.filter(minor=minor)
         if open_links.filter(state=Guardianship.State.ACCEPTED).exists():
             raise LinkError("somebody waits for a confirmation")
@@ -75,6 +75,6 @@ def open_details(link: Guardianship) -> ContactDetails:
     return ContactDetails.open(link.minor_id, _PLACE, link.pk, link.details)
 
 
-def _lock(minor: User) -> None:
-    """Two tabs may send the form at once: the second waits for the first."""
-    User.objects.select_for_update().get(pk=minor.pk)
+def lock(minor_id: uuid.UUID) -> None:
+    """Whatever changes who looks after a minor is one after the other: two tabs, two clicks, two guardians."""
+    User.objects.select_for_update().get(pk=minor_id)
