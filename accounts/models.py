@@ -29,6 +29,12 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person. The primary key is a random UUID: it names socket groups and appears in authenticated data."""
 
+    class MinorsMode(models.TextChoices):
+        OFF = "", _("By birth date only")
+        CHOSEN = "chosen", _("Turned on by themselves")
+        SUSPECTED = "suspected", _("Turned on because of signs of a younger age")
+        CONFIRMED = "confirmed", _("Confirmed by a human")
+
     class Role(models.TextChoices):
         PERSON = "person", _("Person")
         MODERATOR = "moderator", _("Moderator")
@@ -47,6 +53,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     previous_zone_since = models.DateTimeField(null=True, blank=True)
     previous_zone_until = models.DateTimeField(null=True, blank=True)
     simple_mode = models.BooleanField(default=False)
+    # Minors' mode beside the birth date, which can only add to it: state of the account, never of a browser.
+    minors_mode = models.CharField(max_length=10, choices=MinorsMode, default=MinorsMode.OFF, blank=True)
+    minors_mode_at = models.DateTimeField(null=True, blank=True)
     agreement_version = models.CharField(max_length=16, blank=True)
     agreed_at = models.DateTimeField(null=True, blank=True)
     is_staff = models.BooleanField(default=False)

@@ -15,7 +15,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.generation import policy_changed
 from accounts.models import User
-from guardians import consents, limits, links
+from guardians import access, consents, limits, links
 from guardians.consents import Boxes
 from guardians.models import Guardianship, Invitation
 
@@ -126,7 +126,7 @@ def accept(token: str, user: User, boxes: Boxes, *, minors_browser: bool, now: d
         link = Guardianship.objects.select_for_update().get(pk=invitation.link_id)
         if link.state != State.INVITED:
             raise InvitationError("over")
-        second = links.consented(link.minor)
+        second = links.in_force(link.minor)
         asked = second or invitation.method == Invitation.Method.CODE
         link.state = State.ACCEPTED if asked else State.ACTIVE
         link.guardian, link.consented_at = user, now
@@ -140,6 +140,8 @@ def accept(token: str, user: User, boxes: Boxes, *, minors_browser: bool, now: d
             waits=asked,
         )
         consents.write(link, user, boxes, invitation.method, now)
+        if link.state == State.ACTIVE:
+            access.give(link, access.Role.MANAGE)
     return link
 
 
@@ -150,8 +152,10 @@ def confirm(link: Guardianship, *, by: User, now: dt.datetime) -> None:
         row = Guardianship.objects.select_for_update().filter(pk=link.pk, state=State.ACCEPTED).first()
         if row is None or not may_confirm(row, by):
             raise links.LinkError("not yours to confirm")
+        first = not links.in_force(row.minor)
         row.state = State.ACTIVE
         row.save(update_fields=["state"])
+        access.give(row, access.Role.MANAGE if first else access.Role.VIEW)
         audit.record("guardian.confirmed", actor=by.pk, subject=row.minor_id, target=f"guardianship:{row.pk}")
         policy_changed(row.minor_id)
 

@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Sum
 
+from accounts import local_days
 from accounts.age import AgeBand, age_band
 from accounts.care import AGREEMENT_VERSION
 from accounts.models import User
 from guardians import jurisdictions
 from guardians.jurisdictions import Reminders
-from guardians.models import Consent, EmergencyContact, Guardianship, Limits, PersonaBlock
+from guardians.models import (
+    Consent,
+    EmergencyContact,
+    Guardianship,
+    Limits,
+    MinorSettings,
+    PersonaBlock,
+    TimeRequest,
+)
 
 Missing = Literal["", "birth_date", "agreement", "guardian", "guardian_consent", "contact"]
 
@@ -29,11 +38,22 @@ DAILY = {AgeBand.UNDER_14: 60, AgeBand.FROM_14: 60, AgeBand.FROM_16: 120}  # min
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What guardians opened or closed for a minor (guardians/minor_settings.py). The defaults are everybody else's."""
+
+    approved: frozenset[uuid.UUID] | None = None  # only these companions; None: all that the age allows
+    blocked_tags: frozenset[str] = frozenset()  # in lower case
+    voice: bool = True
+    memory: bool = True
+    images: bool = True
+
+
+@dataclass(frozen=True)
 class EffectivePolicy:
     """Age band, guardian's settings and operator's floor in one value, for prompts, engine and pages."""
 
     user_id: uuid.UUID
-    age_band: AgeBand | None
+    age_band: AgeBand | None  # by birth date, or 16 to 17 for an adult in minors' mode
     is_minor: bool
     missing: Missing  # why this account may not chat yet; "" when it may
     blocked_personas: frozenset[uuid.UUID]
@@ -45,14 +65,16 @@ class EffectivePolicy:
     quiet: tuple[Quiet, ...]  # the companion rests within any of them
     zone: str  # of the days and nights of these limits
     zone_since: dt.datetime | None = None  # that its days count; None: always
+    choices: Choices = Choices()
+    minors_mode: str = User.MinorsMode.OFF  # beside the birth date
 
 
 def effective_policy(user: User, now: dt.datetime) -> EffectivePolicy:
-    """At most three queries; kept on this user object, which lives as long as its request or frame."""
+    """Two queries, five for a minor; kept on this user object, which lives as long as its request or frame."""
     cached: EffectivePolicy | None = user.__dict__.get(_CACHE)
     if cached is not None:
         return cached
-    band = age_band(user.birth_date, user.time_zone, now) if user.birth_date else None
+    band = effective_band(user, now)
     minor = band is not None and band.is_minor
     daily, quiet = _limits(user, band, now)
     zone, since = limit_zone(user, now)
@@ -60,7 +82,7 @@ def effective_policy(user: User, now: dt.datetime) -> EffectivePolicy:
         user_id=user.pk,
         age_band=band,
         is_minor=minor,
-        missing=_missing(user, band),
+        missing=_missing(user, now),
         blocked_personas=_blocked(user) if minor else frozenset(),
         engine_band=band.engine_band if band else _UNKNOWN_BAND,
         simple_mode=user.simple_mode,
@@ -70,6 +92,8 @@ def effective_policy(user: User, now: dt.datetime) -> EffectivePolicy:
         quiet=quiet,
         zone=zone,
         zone_since=since,
+        choices=_choices(user) if minor else Choices(),
+        minors_mode=user.minors_mode,
     )
     user.__dict__[_CACHE] = policy
     return policy
@@ -80,12 +104,22 @@ def forget(user: User) -> None:
     user.__dict__.pop(_CACHE, None)
 
 
-def _missing(user: User, band: AgeBand | None) -> Missing:
-    if band is None:
+def effective_band(user: User, now: dt.datetime) -> AgeBand | None:
+    """The band that protection goes by. Minors' mode only adds: an adult in it is treated as somebody of 16 or 17."""
+    if user.birth_date is None:
+        return None
+    band = age_band(user.birth_date, user.time_zone, now)
+    return AgeBand.FROM_16 if user.minors_mode and not band.is_minor else band
+
+
+def _missing(user: User, now: dt.datetime) -> Missing:
+    """An adult by birth date needs a guardian only once a human has confirmed that they are a minor."""
+    if user.birth_date is None:
         return "birth_date"
     if user.agreement_version != AGREEMENT_VERSION:
         return "agreement"
-    if not band.is_minor:
+    declared = age_band(user.birth_date, user.time_zone, now)
+    if not declared.is_minor and user.minors_mode != User.MinorsMode.CONFIRMED:
         return "" if _has_contact(user) else "contact"
     consent = Consent.objects.filter(link=OuterRef("pk"), withdrawn_at=None)
     states = set(
@@ -106,6 +140,19 @@ def _has_contact(user: User) -> bool:
 
 def _blocked(user: User) -> frozenset[uuid.UUID]:
     return frozenset(PersonaBlock.objects.filter(minor=user).values_list("persona", flat=True))
+
+
+def _choices(user: User) -> Choices:
+    row = MinorSettings.objects.filter(minor=user).first()
+    if row is None:
+        return Choices()
+    return Choices(
+        approved=frozenset(row.approved) if row.approved_only else None,
+        blocked_tags=frozenset(row.blocked_tags),
+        voice=row.voice,
+        memory=row.memory,
+        images=row.images,
+    )
 
 
 def limit_zone(user: User, now: dt.datetime) -> tuple[str, dt.datetime | None]:
@@ -149,7 +196,24 @@ def sources(user: User, band: AgeBand | None, now: dt.datetime) -> list[Source]:
 
 
 def _limits(user: User, band: AgeBand | None, now: dt.datetime) -> tuple[int | None, tuple[Quiet, ...]]:
-    """Minutes a day and quiet hours: the strictest of age, guardian and the person's own."""
+    """Minutes a day and quiet hours: the strictest of age, guardian and the person's own.
+
+    What a guardian gave for today comes on top of what age and guardians allow, never of a limit the person set.
+    """
     found = sources(user, band, now)
-    daily = min((each.daily_minutes for each in found if each.daily_minutes is not None), default=None)
+    extra = _given_today(user, now) if band is not None and band.is_minor else 0
+    daily = min(
+        (
+            each.daily_minutes + (0 if each.setter == Limits.Setter.SELF else extra)
+            for each in found
+            if each.daily_minutes is not None
+        ),
+        default=None,
+    )
     return daily, tuple(dict.fromkeys(quiet for each in found for quiet in each.quiet))
+
+
+def _given_today(user: User, now: dt.datetime) -> int:
+    today = local_days.date_of(now, limit_zone(user, now)[0])
+    given = TimeRequest.objects.filter(minor=user, day=today).aggregate(minutes=Sum("granted"))["minutes"]
+    return given or 0

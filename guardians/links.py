@@ -53,7 +53,8 @@ def invite(minor: User, details: ContactDetails, *, actor: uuid.UUID, now: dt.da
     return row
 
 
-def consented(minor: User) -> bool:
+def in_force(minor: User) -> bool:
+    """Is there a guardian in force?"""
     return Guardianship.objects.filter(minor=minor, state=Guardianship.State.ACTIVE).exists()
 
 

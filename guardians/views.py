@@ -241,7 +241,7 @@ def _concerns(link: Guardianship, user: User) -> bool:
 def _thanks(link: Guardianship) -> str:
     if link.state == Guardianship.State.ACTIVE:
         return _("Thank you. You are their guardian here now.")
-    if links.consented(link.minor):
+    if links.in_force(link.minor):
         return _("Thank you. The guardian who is there already is asked for their yes.")
     return _("Thank you. They confirm on their own screen that it was you who answered.")
 

@@ -1,6 +1,13 @@
 """Is someone at risk, and what did we do."""
 
-from safety.models.alerts import Delivery, DeliveryAttempt, Heartbeat, OperationsAlert, PushSubscription
+from safety.models.alerts import (
+    CareNotice,
+    Delivery,
+    DeliveryAttempt,
+    Heartbeat,
+    OperationsAlert,
+    PushSubscription,
+)
 from safety.models.assessments import Assessment
 from safety.models.cases import CaseEvent, CaseNote, CaseSignal, CrisisCase
 from safety.models.duty import Presence, Shift, StaffSession
@@ -11,6 +18,7 @@ __all__ = [
     "Appeal",
     "Assessment",
     "AuthorityReport",
+    "CareNotice",
     "CaseEvent",
     "CaseNote",
     "CaseSignal",

@@ -39,6 +39,34 @@ class OperationsAlert(models.Model):
         ]
 
 
+class CareNotice(models.Model):
+    """Something that a guardian or a contact is told outside of a case; safety/care_notices.py tells it."""
+
+    class Kind(models.TextChoices):
+        CONTACT_ASK = "contact_ask", _("Asks a contact to confirm")
+        CONTACT_TEST = "contact_test", _("Test notice to a contact")
+        TIME_REQUEST = "time_request", _("A minor asks for more time")
+        SPENDING = "spending", _("A minor bought something")
+        UNLINK = "unlink", _("A minor asks to end the link")
+        GUARDIANS = "guardians", _("Who looks after a minor has changed")
+        MODE = "mode", _("Minors' mode has changed")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="care_notices")
+    kind = models.CharField(max_length=16, choices=Kind)
+    about = models.CharField(max_length=80)  # the row it is about, "request:<id>"
+    data = models.JSONField(default=dict)  # figures and codes for the text, never words of anybody
+    created_at = models.DateTimeField(default=timezone.now)
+    over_at = models.DateTimeField(null=True)  # answered or out of date: what is not sent yet is not sent
+
+    class Meta:
+        verbose_name = _("notice to guardians or contacts")
+        verbose_name_plural = _("notices to guardians or contacts")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["user", "kind", "-created_at"], name="care_notice_of_person")
+        ]
+
+
 class Delivery(models.Model):
     """One notice to one recipient by one channel. The unique key is the idempotency key and makes the Message-ID."""
 
@@ -62,6 +90,7 @@ class Delivery(models.Model):
     id = models.BigAutoField(primary_key=True)
     case = models.ForeignKey(CrisisCase, models.CASCADE, null=True, related_name="deliveries")
     alert = models.ForeignKey(OperationsAlert, models.CASCADE, null=True, related_name="deliveries")
+    care = models.ForeignKey(CareNotice, models.CASCADE, null=True, related_name="deliveries")
     template = models.CharField(max_length=24)  # which text: one of safety.alert_texts.TEMPLATES
     level = models.PositiveSmallIntegerField(default=0)
     rung = models.PositiveSmallIntegerField(default=0)
@@ -87,9 +116,10 @@ class Delivery(models.Model):
         verbose_name_plural = _("notices")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
-                name="delivery_of_case_or_alert",
-                condition=Q(case__isnull=False, alert__isnull=True)
-                | Q(case__isnull=True, alert__isnull=False),
+                name="delivery_of_one_thing",
+                condition=Q(case__isnull=False, alert__isnull=True, care__isnull=True)
+                | Q(case__isnull=True, alert__isnull=False, care__isnull=True)
+                | Q(case__isnull=True, alert__isnull=True, care__isnull=False),
             ),
             models.UniqueConstraint(
                 fields=["case", "template", "level", "rung", "round", "channel", "recipient"],
@@ -100,6 +130,11 @@ class Delivery(models.Model):
                 fields=["alert", "round", "channel", "recipient"],
                 name="delivery_of_alert_once",
                 condition=Q(alert__isnull=False),
+            ),
+            models.UniqueConstraint(
+                fields=["care", "channel", "recipient"],
+                name="delivery_of_care_notice_once",
+                condition=Q(care__isnull=False),
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [

@@ -21,11 +21,11 @@ def test_an_invitation_is_noted_with_audit_and_event() -> None:
     entry = AuditEntry.objects.get(subject=minor.pk)
     assert (entry.action, entry.data) == ("account.care_completed", {"step": "guardian_named"})
     assert Event.objects.get(user=minor).kind == "policy.changed"
-    assert not links.consented(minor)
+    assert not links.in_force(minor)
 
 
 def test_a_link_in_force_opens_the_door_both_ways(minor: User, guardian: User) -> None:
-    assert links.consented(minor)
+    assert links.in_force(minor)
     assert list(guardians_of(minor)) == [guardian]
     assert list(wards_of(guardian)) == [minor]
 
@@ -37,7 +37,7 @@ def test_a_guardian_in_force_is_not_replaced_by_the_minor(minor: User) -> None:
         minor, GUARDIAN, actor=minor.pk, now=timezone.now()
     )  # instead of the one who has not answered
     assert not Guardianship.objects.filter(pk=second.pk).exists()
-    assert links.consented(minor)
+    assert links.in_force(minor)
 
 
 def test_nobody_else_is_named_while_somebody_waits_for_a_yes(minor: User) -> None:

@@ -1,6 +1,5 @@
-"""Who may look after whom."""
+"""Who looks after whom, and who is called."""
 
-import datetime as dt
 import uuid
 from typing import ClassVar
 
@@ -28,11 +27,19 @@ class Guardianship(models.Model):
     details = models.BinaryField()
     state = models.CharField(max_length=16, choices=State, default=State.INVITED)
     consented_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         verbose_name = _("guardianship")
         verbose_name_plural = _("guardianships")
+        # What a guardian may do with this link; guardians/access.py gives and asks.
+        permissions = (
+            ("view_usage", "Can see the panel"),
+            ("edit_limits", "Can change limits, features, companions, spending and consent"),
+            ("receive_alerts", "Is told of a danger"),
+            ("delete_history", "Can delete conversations on the minor's behalf"),
+        )
         constraints: ClassVar[list[models.BaseConstraint]] = [
             # An active guardianship has a guardian and a consent.
             models.CheckConstraint(
@@ -105,6 +112,11 @@ class EmergencyContact(models.Model):
     details = models.BinaryField()
     state = models.CharField(max_length=16, choices=State, default=State.GIVEN)
     created_at = models.DateTimeField(default=timezone.now)
+    asked_at = models.DateTimeField(
+        null=True
+    )  # when they were last told why they are named, with a link to answer
+    answered_at = models.DateTimeField(null=True)
+    tested_at = models.DateTimeField(null=True)  # when the person last sent them a test notice
 
     class Meta:
         verbose_name = _("emergency contact")
@@ -112,61 +124,3 @@ class EmergencyContact(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
-
-
-class PersonaBlock(models.Model):
-    """A persona that a minor's guardian has blocked. Stores the public id: personas live above this package."""
-
-    id = models.BigAutoField(primary_key=True)
-    minor = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="persona_blocks")
-    persona = models.UUIDField()
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["minor", "persona"], name="persona_block_once")
-        ]
-
-
-class Limits(models.Model):
-    """Daily time and quiet hours that somebody set for a person. A history: the newest row in force counts.
-
-    What makes limits wider is in force from the next day on, so that nobody talks themselves out of one at night.
-    """
-
-    class Setter(models.TextChoices):
-        SELF = "self", _("Oneself")
-        GUARDIAN = "guardian", _("Guardian")
-
-    id = models.BigAutoField(primary_key=True)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="limits")
-    setter = models.CharField(max_length=10, choices=Setter)
-    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    daily_minutes = models.PositiveSmallIntegerField(null=True, blank=True)  # None: no limit of this setter's
-    quiet_from = models.TimeField(null=True, blank=True)  # local time; both or neither
-    quiet_until = models.TimeField(null=True, blank=True)
-    valid_from = models.DateTimeField()
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["user", "setter", "-valid_from", "-id"], name="limits_in_force")
-        ]
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(
-                name="limits_quiet_both_or_neither",
-                condition=models.Q(quiet_from__isnull=True, quiet_until__isnull=True)
-                | models.Q(quiet_from__isnull=False, quiet_until__isnull=False),
-            ),
-            models.CheckConstraint(
-                name="limits_at_most_a_day",
-                condition=models.Q(daily_minutes__isnull=True) | models.Q(daily_minutes__lte=1440),
-            ),
-        ]
-
-    @property
-    def quiet(self) -> tuple[dt.time, dt.time] | None:
-        """From, until."""
-        if self.quiet_from is None or self.quiet_until is None:
-            return None
-        return self.quiet_from, self.quiet_until
