@@ -25,7 +25,7 @@ State = Guardianship.State
 
 
 class InvitationError(Exception):
-    """Why an invitation cannot be made or answered. `code` names the sentence of the page (guardians/views.py)."""
+    """Why an invitation cannot be made or answered. `code` names the sentence of the page (guardians/views/invitations.py)."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from guardians import views
+from guardians.views import invitations as views
 
 urlpatterns = [
     path("", views.wards, name="wards"),

@@ -103,7 +103,7 @@ REVIEWED = {
         "companion/llm/adapter/dialogues.zh.txt",
         "儿子好久没回家了|好久没见，心里惦记吧。给他打个电话",
     ): "about somebody's son",
-    ("guardians/views.py", "Then come back here."): "the next step of confirming an address",
+    ("guardians/views/invitations.py", "Then come back here."): "the next step of confirming an address",
     ("catalogue", "Then come back here."): "the same sentence",
     ("templates/pages/about.html", "There are no streaks"): "says that there are none",
     ("catalogue", "There are no streaks"): "the same sentence",

@@ -24,7 +24,7 @@ SENDERS = {
 }
 # (file, call): why it may be sent although the person has left a moment ago.
 REASONS = {
-    ("guardians/views.py", "send_mail"): "asked for: a young person invites whoever looks after them",
+    ("guardians/views/invitations.py", "send_mail"): "asked for: a young person invites whoever looks after them",
     ("accounts/adapter.py", "send_mail"): "asked for: confirmation of an address, a password",
     (
         "safety/views/moderation_admin.py",
