@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts import realtime
 from companion import (
     access,
+    departures,
     dependence,
     hearing,
     hub,
@@ -25,6 +26,7 @@ from companion import (
     patrol,
     replies,
     sentences,
+    steps,
     turns,
     usage,
 )
@@ -223,14 +225,18 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         reply = replies.current(self.conversation_id)
         if reply is not None:
             reply.silence()  # before anything else: not one more word of the persona
-        await self._carry_out(await offload.run(turns.leave, self.actor, self.conversation_id, how), frame)
+        await self._carry_out(
+            await offload.run(departures.leave, self.actor, self.conversation_id, how), frame
+        )
 
     async def _voice(self, frame: Frame) -> None:
         """What somebody said aloud: only whether it means leaving. To talk, the page sends it as a message."""
         text = frame.get("text")
         if not isinstance(text, str):
             raise Malformed("malformed")
-        await self._carry_out(await offload.run(turns.spoken, self.actor, self.conversation_id, text), frame)
+        await self._carry_out(
+            await offload.run(departures.spoken, self.actor, self.conversation_id, text), frame
+        )
 
     async def _closing(self, frame: Frame) -> None:
         """A page that comes back (the browser keeps some) opens a new line."""
@@ -277,7 +283,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.actor = await offload.run(access.refresh, self.actor, timezone.now())
         await self._send({"kind": "pong"})
 
-    async def _carry_out(self, outcome: turns.Outcome, frame: Frame) -> None:
+    async def _carry_out(self, outcome: steps.Outcome, frame: Frame) -> None:
         self.actor = outcome.actor
         if outcome.refusal:
             await self._refuse(outcome.refusal, frame)

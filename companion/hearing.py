@@ -9,7 +9,8 @@ from django.conf import settings
 from companion import offload, orders, turns
 from companion.access import Actor
 from companion.orders import Said
-from companion.turns import Heard, Outcome
+from companion.steps import Outcome
+from companion.turns import Heard
 from safety.engine import Meaning, judge
 from safety.engine.meaning import understand
 

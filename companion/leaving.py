@@ -1,9 +1,9 @@
 """Leaving: the quiet day after it, and windows that were closed (draft article 18, final article 19).
 
-Button, words, voice and pause end the conversation (companion/turns.py). A closed window does not: the reply being written
-is stopped and the departure is noted. Whether somebody went or only reloaded the page is seen from what comes next: the
-departure is a row at once, a new line to any process takes it away again, and a window that is still open elsewhere says so
-when the bell rings. Without Redis a window open in another process cannot say so: its reply stops.
+Button, words, voice and pause end the conversation (companion/departures.py). A closed window does not: the reply that is
+written is stopped and the departure is noted. Whether somebody went or only reloaded the page is seen from what comes next:
+the departure is a row at once, a new line to any process takes it away again, and a window that is still open elsewhere says
+so when the bell rings. Without Redis a window open in another process cannot say so: its reply stops.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from accounts import audit, realtime
 from accounts.generation import policy_changed
 from accounts.models import User
 from accounts.realtime import NewEvent
-from companion import turns
+from companion import steps
 from companion.models import Conversation, Message
 from companion.replies import stop_streaming
 from safety import case_work, cases, clock
@@ -196,7 +196,7 @@ def _conversation(case: CrisisCase) -> Conversation:
 
 
 def _line(case: CrisisCase, code: str, happened: list[NewEvent], now: dt.datetime) -> Message:
-    return turns.system_line(_conversation(case), code, happened, now)
+    return steps.system_line(_conversation(case), code, happened, now)
 
 
 def _joined(case: CrisisCase, staff: User, happened: list[NewEvent], now: dt.datetime) -> None:

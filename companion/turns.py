@@ -12,21 +12,21 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit, ratelimit, realtime
+from accounts import realtime
 from accounts.realtime import NewEvent
-from companion import access, danger, orders, personas, portrayal, statements, usage
+from companion import access, danger, departures, orders, personas, portrayal, statements, steps, usage
 from companion.access import Actor, Refusal
 from companion.events import frames_of
 from companion.models import Conversation, Departure, Message
 from companion.orders import Mood, Order, Said
 from companion.replies import Job, placeholder, running, stop_streaming
+from companion.steps import Outcome
 from safety import cases, engine
 from safety.dependence import speaks_of
 from safety.engine import Meaning, Verdict
@@ -34,20 +34,6 @@ from safety.models import Assessment
 
 _SPOKEN: tuple[str, ...] = (Message.Author.USER, Message.Author.AI, Message.Author.STAFF)
 _UNSAID: tuple[str, ...] = (Message.State.REPLACED, Message.State.STREAMING)
-
-
-@dataclass
-class Outcome:
-    """What a step did: frames for the sockets of the conversation, and perhaps a reply to write."""
-
-    actor: Actor
-    conversation: uuid.UUID
-    seq: int = 0
-    frames: list[dict[str, Any]] = field(default_factory=list)
-    echo: list[dict[str, Any]] = field(default_factory=list)  # once more, for the socket that asked again
-    refusal: Refusal | None = None
-    job: Job | None = None
-    leans: bool = False  # the message speaks of dependence: worth a look at the person afterwards
 
 
 class Closed(Exception):
@@ -72,11 +58,11 @@ class Heard:
 def hear(actor: Actor, conversation_id: uuid.UUID, text: str) -> Heard:
     """The first step of a message: whose conversation it is, what was said before, and what to understand of it."""
     conversation = access.access_conversation(actor.user_id, conversation_id)
-    text = _tidy(text)
+    text = steps.tidy(text)
     if not text:
         return Heard(conversation, text, [], (), within_rate=True)
     history = orders.window(conversation, actor.user_id)
-    within_rate = _within_rate(actor)
+    within_rate = steps.within_rate(actor)
     # Nobody can make the embedding model work for messages that will not be taken; the rules read those too.
     worth = within_rate and len(text) <= settings.MESSAGE_MAX_CHARACTERS
     return Heard(
@@ -134,7 +120,7 @@ def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Ou
     actor = access.refresh(actor, now)
     conversation = access.access_conversation(actor.user_id, conversation_id)
     outcome = Outcome(actor, conversation.public_id, refusal=access.gate(actor, conversation, now))
-    if outcome.refusal is None and not _within_rate(actor):
+    if outcome.refusal is None and not steps.within_rate(actor):
         outcome.refusal = Refusal("too_fast")
     if outcome.refusal:
         return outcome
@@ -166,7 +152,7 @@ def again(actor: Actor, conversation_id: uuid.UUID, message_id: uuid.UUID) -> Ou
             happened.append(NewEvent("reply.replaced", conversation.public_id, old.public_id))
         reply = placeholder(conversation, question, happened, now)
         outcome.job = order.job(reply)
-        _emit(outcome, happened, [reply])
+        steps.emit(outcome, happened, [reply])
     usage.touch(actor.user_id, actor.policy, conversation.persona_id, conversation.public_id)
     return outcome
 
@@ -186,33 +172,6 @@ def here(actor: Actor, conversation_id: uuid.UUID) -> usage.Standing:
     if conversation.ended_at is None and not standing.refusal:
         usage.touch(actor.user_id, actor.policy, conversation.persona_id, conversation.public_id)
     return standing
-
-
-def leave(actor: Actor, conversation_id: uuid.UUID, how: str = Departure.How.BUTTON) -> Outcome:
-    """End the conversation at once (final article 19): no gate may hinder it and nothing of the persona follows."""
-    now = timezone.now()
-    actor = access.refresh(actor, now)
-    conversation = access.access_conversation(actor.user_id, conversation_id)
-    outcome = Outcome(actor, conversation.public_id)
-    with transaction.atomic(durable=True):
-        conversation = statements.lock_conversation(conversation.pk)
-        happened: list[NewEvent] = []
-        _emit(outcome, happened, _end(conversation, actor, happened, now, how))
-    return outcome
-
-
-def spoken(actor: Actor, conversation_id: uuid.UUID, text: str) -> Outcome:
-    """What somebody said aloud: when it means leaving they have left, otherwise nothing happens and nothing is kept."""
-    actor = access.refresh(actor, timezone.now())
-    outcome = Outcome(actor, access.access_conversation(actor.user_id, conversation_id).public_id)
-    text = _tidy(text)
-    if len(text) > settings.MESSAGE_MAX_CHARACTERS:
-        outcome.refusal = Refusal("too_long")
-    elif text and orders.assess(text, actor, [], None).action == "exit":
-        return leave(actor, conversation_id, Departure.How.VOICE)
-    elif not _within_rate(actor, "voice"):
-        outcome.refusal = Refusal("too_fast")
-    return outcome
 
 
 def stop_all(user_id: uuid.UUID) -> None:
@@ -275,7 +234,7 @@ def follow_up(job: Job) -> Outcome:
         if conversation.ended_at is None and not running(conversation, now):
             happened: list[NewEvent] = []
             answer = _answer(outcome, conversation, newest, order, happened, now)
-            _emit(outcome, happened, [answer])
+            steps.emit(outcome, happened, [answer])
     return outcome
 
 
@@ -306,34 +265,34 @@ def _record(
         happened = [NewEvent("message.created", conversation.public_id, message.public_id)]
         changed = [message]
         if verdict.scores.get("pii", 0) >= 0.5:
-            changed.append(system_line(conversation, "tip.secrets", happened, now))
+            changed.append(steps.system_line(conversation, "tip.secrets", happened, now))
         # Muted by a moderator a moment ago counts as well: the conversation is locked now.
         silent = access.silent(actor, conversation)
         case, fresh = danger.note(conversation, actor.user_id, message.public_id, verdict, text)
         if _asks_who_answers(verdict) and not _human_answers(conversation, actor):
             # Here and not in the reply: it holds for every model, for a reply written anew and for one that never comes.
-            changed.append(system_line(conversation, "identity.ai", happened, now))
+            changed.append(steps.system_line(conversation, "identity.ai", happened, now))
         if verdict.action == "exit":
-            changed += _end(conversation, actor, happened, now, Departure.How.WORDS)
+            changed += departures.end(conversation, actor, happened, now, Departure.How.WORDS)
         elif actor.care.human:
             pass  # a human answers
         elif silent and not fresh:
             case = case or cases.open_case(actor.user_id)
             if case and (code := danger.script_line(conversation, case, text, fresh=False, now=now)):
-                changed.append(system_line(conversation, code, happened, now))
+                changed.append(steps.system_line(conversation, code, happened, now))
         elif verdict.action != "answer":
             changed += stop_streaming(conversation, happened, now)
             if (
                 case and fresh and case.ai_muted
             ):  # what was done, then what to do: the last line is seen first
                 code = danger.script_line(conversation, case, text, fresh=True, now=now)
-                changed.append(system_line(conversation, code, happened, now))
-            changed.append(system_line(conversation, engine.reply_code(verdict), happened, now))
+                changed.append(steps.system_line(conversation, code, happened, now))
+            changed.append(steps.system_line(conversation, engine.reply_code(verdict), happened, now))
         elif order is not None and not running(conversation, now):
             changed.append(_answer(outcome, conversation, message, order, happened, now))
         if danger.at_risk(verdict):  # also for somebody who leaves: the card stays
             happened.append(danger.help_card(conversation, verdict))
-        _emit(outcome, happened, changed)
+        steps.emit(outcome, happened, changed)
 
 
 def _asks_who_answers(verdict: Verdict) -> bool:
@@ -367,7 +326,7 @@ def _hear_all_the_same(
         if not Assessment.objects.filter(message=public_id).exists():
             _assessed(actor, public_id, verdict, now)
             danger.note(conversation, actor.user_id, public_id, verdict, text)
-        _emit(outcome, [danger.help_card(conversation, verdict)], [])
+        steps.emit(outcome, [danger.help_card(conversation, verdict)], [])
 
 
 def _assessed(actor: Actor, message: uuid.UUID, verdict: Verdict, now: dt.datetime) -> None:
@@ -418,53 +377,10 @@ def _answer(
 ) -> Message:
     """The placeholder of the reply, or the line that says which budget is empty."""
     if order.empty_budget:
-        return system_line(conversation, order.empty_budget, happened, now)
+        return steps.system_line(conversation, order.empty_budget, happened, now)
     reply = placeholder(conversation, question, happened, now)
     outcome.job = order.job(reply)
     return reply
-
-
-def _end(
-    conversation: Conversation, actor: Actor, happened: list[NewEvent], now: dt.datetime, how: str
-) -> list[Message]:
-    if conversation.ended_at is not None:
-        return []
-    changed = stop_streaming(conversation, happened, now)
-    Conversation.objects.filter(pk=conversation.pk).update(ended_at=now)
-    Departure.objects.create(user_id=actor.user_id, conversation=conversation.public_id, how=how, left_at=now)
-    line = "break.paused" if how == Departure.How.PAUSE else "exit.done"
-    changed.append(system_line(conversation, line, happened, now))
-    happened.append(NewEvent("conversation.left", conversation.public_id))
-    audit.record(
-        "conversation.ended", actor=actor.user_id, subject=actor.user_id, target=str(conversation.public_id)
-    )
-    return changed
-
-
-def system_line(conversation: Conversation, code: str, happened: list[NewEvent], now: dt.datetime) -> Message:
-    """A reviewed sentence in the conversation, in the caller's transaction."""
-    line = Message(conversation=conversation, author=Message.Author.SYSTEM, code=code, created_at=now)
-    line.save(force_insert=True)
-    happened.append(NewEvent("message.created", conversation.public_id, line.public_id))
-    return line
-
-
-def _emit(outcome: Outcome, happened: list[NewEvent], changed: list[Message]) -> None:
-    if happened:
-        actor = outcome.actor
-        outcome.seq = realtime.emit(actor.user_id, *happened)
-        outcome.frames = frames_of(happened, changed, outcome.seq, actor.user_id, actor.policy.language)
-
-
-def _tidy(text: str) -> str:
-    """Without NUL, and with halves of a character (an emoji cut in two by the page) replaced: neither can be sealed."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "").strip()
-
-
-def _within_rate(actor: Actor, what: str = "message") -> bool:
-    """For one person over all pages and processes; without Valkey each process counts for itself."""
-    limit = settings.MESSAGES_PER_MINUTE
-    return ratelimit.allow(f"{what}:{actor.user_id}", rate=limit / 60, burst=limit)
 
 
 def _question(conversation: Conversation, message_id: uuid.UUID) -> tuple[Message | None, Message | None]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.realtime import NewEvent
-from companion import danger, hearing, orders, replies, turns
+from companion import danger, hearing, orders, replies, steps
 from companion.models import Conversation, Message
 from guardians import limits
 from safety import engine
@@ -115,7 +115,7 @@ def _help(conversation: Conversation, message: Message, verdict: Verdict) -> Non
         replies.stop_streaming(conversation, happened, now)
         if case and fresh and case.ai_muted:
             done = danger.script_line(conversation, case, "", fresh=True, now=now)
-            turns.system_line(conversation, done, happened, now)
-        turns.system_line(conversation, code, happened, now)
+            steps.system_line(conversation, done, happened, now)
+        steps.system_line(conversation, code, happened, now)
     happened.append(danger.help_card(conversation, verdict))
     realtime.emit(conversation.user_id, *happened)

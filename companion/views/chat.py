@@ -16,7 +16,18 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import realtime, switches
 from accounts.models import Notice, User
-from companion import access, history, memory, notices, portrayal, replies, sentences, turns, usage
+from companion import (
+    access,
+    departures,
+    history,
+    memory,
+    notices,
+    portrayal,
+    replies,
+    sentences,
+    turns,
+    usage,
+)
 from companion.access import Refusal
 from companion.events import help_card_html, notice_frame, staff_name
 from companion.models import Conversation, Departure, Message
@@ -173,7 +184,7 @@ def talk(request: HttpRequest, slug: str) -> HttpResponse:
 def leave(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """The exit without JavaScript."""
     try:
-        turns.leave(_actor(request), public_id)
+        departures.leave(_actor(request), public_id)
     except NotFound:
         raise Http404 from None
     return redirect("chat", public_id)
@@ -189,7 +200,7 @@ def acknowledge(request: HttpRequest) -> HttpResponse:
         conversation = uuid.UUID(request.POST.get("conversation", ""))
         notices.acknowledge(actor.user_id, uuid.UUID(request.POST.get("notice", "")), answer)
         if answer == Notice.Answer.PAUSE:
-            turns.leave(actor, conversation, Departure.How.PAUSE)
+            departures.leave(actor, conversation, Departure.How.PAUSE)
         return redirect("chat", conversation)
     except (ValueError, NotFound):
         return redirect("gallery")

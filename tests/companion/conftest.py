@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from companion import turns
+from companion import steps, turns
 from companion.access import Actor
 from companion.models import Conversation, Message
 from tests.live import Site, _model, _site, companions, model, open_conversation, own_site, sign_in, site
@@ -41,7 +41,7 @@ def own_talk(own_site: Site, adult: User) -> Talk:
 
 def say(
     actor: Actor, conversation: Conversation, text: str, client_id: uuid.UUID | None = None
-) -> turns.Outcome:
+) -> steps.Outcome:
     """Both database steps of a message, by the rules alone."""
     return turns.say(actor, turns.hear(actor, conversation.public_id, text), client_id)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from companion import hearing, turns
+from companion import hearing, steps
 from companion.models import Message
 from safety import engine
 from safety.engine import client, meaning
@@ -51,7 +51,7 @@ async def _nothing_known() -> AsyncIterator[None]:
     meaning._memory.clear()
 
 
-async def take(desk: Desk, text: str = TEXT) -> turns.Outcome:
+async def take(desk: Desk, text: str = TEXT) -> steps.Outcome:
     async with asyncio.timeout(20):
         return await hearing.take(desk.actor, desk.conversation, text, uuid.uuid4())
 

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Notice, User
-from companion import access, leaving, notices, offload, takeover, turns
+from companion import access, departures, leaving, notices, offload, takeover
 from companion.models import Conversation, Departure, Message
 from guardians.models import EmergencyContact, Limits
 from safety.models import CrisisCase, Sanction
@@ -152,13 +152,13 @@ async def test_what_is_said_aloud_is_not_kept_and_starts_nothing(talk, model):
 
 async def test_voice_is_limited_like_messages_and_leaving_by_it_is_not(desk, settings):
     settings.MESSAGES_PER_MINUTE = 2
-    outcomes = [await offload.run(turns.spoken, desk.actor, desk.conversation, "嗯") for _ in range(4)]
+    outcomes = [await offload.run(departures.spoken, desk.actor, desk.conversation, "嗯") for _ in range(4)]
     assert [outcome.refusal and outcome.refusal.code for outcome in outcomes] == [
         None,
         None,
         *["too_fast"] * 2,
     ]
-    left = await offload.run(turns.spoken, desk.actor, desk.conversation, "不聊了")
+    left = await offload.run(departures.spoken, desk.actor, desk.conversation, "不聊了")
     assert left.frames[-1]["kind"] == "conversation.left"
     assert (await Departure.objects.aget()).how == "voice"
 
@@ -264,13 +264,13 @@ async def test_a_closed_window_is_noted_and_ends_the_reply_and_the_chat_stays_op
     assert message.open(talk.user.pk).startswith(shown(socket.frames))
 
 
-async def departures() -> list[str]:
+async def departures_noted() -> list[str]:
     return [how async for how in Departure.objects.values_list("how", flat=True)]
 
 
 async def until_departures(wanted: list[str]) -> None:
     async with asyncio.timeout(10):
-        while await departures() != wanted:  # noqa: ASYNC110 (another process writes the row)
+        while await departures_noted() != wanted:  # noqa: ASYNC110 (another process writes the row)
             await asyncio.sleep(0.02)
 
 
@@ -281,7 +281,7 @@ async def test_a_reload_is_no_departure_wherever_it_lands(talk, elsewhere, where
     await until_departures(["window"])
     async with (talk if where == "here" else elsewhere).socket() as socket:
         await socket.until("ready")
-        assert await departures() == []
+        assert await departures_noted() == []
 
 
 async def test_another_window_in_another_process_says_that_somebody_is_there(talk, elsewhere, model):
@@ -295,7 +295,7 @@ async def test_another_window_in_another_process_says_that_somebody_is_there(tal
         await until_departures([])
         await there.say("还在吗")
         assert (await there.until("reply.finished"))["message"]["state"] == "complete"
-        assert await departures() == []
+        assert await departures_noted() == []
 
 
 async def test_another_window_in_the_same_process_is_enough(talk):
@@ -307,7 +307,7 @@ async def test_another_window_in_the_same_process_is_enough(talk):
             await other.closed()
         await one.send(type="ping")
         await one.until("pong")
-        assert await departures() == []
+        assert await departures_noted() == []
 
 
 async def test_a_lost_line_is_no_departure(talk):
@@ -318,7 +318,7 @@ async def test_a_lost_line_is_no_departure(talk):
         await socket.until("ready")
         await socket.send(type="ping")
         await socket.until("pong")
-        assert await departures() == []
+        assert await departures_noted() == []
 
 
 async def test_closing_a_conversation_that_was_left_adds_nothing(talk):
@@ -329,7 +329,7 @@ async def test_closing_a_conversation_that_was_left_adds_nothing(talk):
         await socket.closed()
     async with talk.socket() as socket:
         await socket.until("ready")
-        assert await departures() == ["button"]
+        assert await departures_noted() == ["button"]
 
 
 # --- the day after -------------------------------------------------------------------------------------------------
@@ -368,6 +368,6 @@ def test_whoever_comes_back_later_has_returned(opened: Conversation) -> None:
 
 def test_coming_back_begins_with_no_word_of_the_companion(opened: Conversation) -> None:
     session = sign_in(opened.user)
-    turns.leave(access.load_actor(opened.user_id, session, timezone.now()), opened.public_id)
+    departures.leave(access.load_actor(opened.user_id, session, timezone.now()), opened.public_id)
     open_conversation(opened.user, session)
     assert [m.model for m in Message.objects.filter(author="ai")] == ["card"]

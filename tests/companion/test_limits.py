@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts import local_days, preferences
 from accounts.models import User
-from companion import access, turns, usage
+from companion import access, departures, steps, turns, usage
 from companion.models import Message
 from guardians.limits import EffectivePolicy, Quiet, limit_zone
 from guardians.models import Limits
@@ -284,7 +284,7 @@ def used_up(person: Person, minutes: int) -> None:
     person.was_there(clock.now() - (minutes + 1) * MINUTE, minutes)
 
 
-def code(outcome: turns.Outcome) -> str:
+def code(outcome: steps.Outcome) -> str:
     return outcome.refusal.code if outcome.refusal else ""
 
 
@@ -313,7 +313,7 @@ def test_who_only_has_the_page_open_does_not_go_on_counting(person: Person) -> N
 
 def test_a_conversation_that_was_left_costs_no_time(person: Person) -> None:
     one = actor(person)
-    turns.leave(one, person.conversations[0].public_id)
+    departures.leave(one, person.conversations[0].public_id)
     turns.here(one, person.conversations[0].public_id)
     assert person.minutes() == 0
     turns.here(one, person.conversations[1].public_id)

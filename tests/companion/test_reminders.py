@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.models import Event, Notice, User
-from companion import access, notices, reminders, statements, tasks, turns
+from companion import access, departures, notices, reminders, statements, tasks
 from companion.models import Message, UsageSession
 from safety import cases
 from safety.models import CrisisCase
@@ -95,7 +95,7 @@ def test_who_went_or_left_is_not_reminded_until_they_are_back(person: Person) ->
 
 def test_who_left_the_conversation_is_left_in_peace(person: Person) -> None:
     there(person)
-    turns.leave(
+    departures.leave(
         access.load_actor(person.user.pk, person.session, timezone.now()), person.conversations[0].public_id
     )
     assert reminders.raise_due(DUE) == 0

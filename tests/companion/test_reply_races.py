@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.models import Event, User
-from companion import access, budgets, hub, offload, replies, turns
+from companion import access, budgets, departures, hub, offload, replies, steps, turns
 from companion.access import Actor
 from companion.models import Conversation, Message, TokenBudget
 from safety.models import CaseSignal, CrisisCase, Sanction
@@ -65,10 +65,10 @@ class Desk:
         self.conversation = open_conversation(user, self.session).public_id
         self.page = Page(self.actor, self.conversation)
 
-    async def say(self, text: str) -> turns.Outcome:
+    async def say(self, text: str) -> steps.Outcome:
         return await offload.run(by_rules, self.actor, self.conversation, text, uuid.uuid4())
 
-    async def begin(self, outcome: turns.Outcome) -> None:
+    async def begin(self, outcome: steps.Outcome) -> None:
         await replies.begin(self.conversation, outcome, turns.follow_up)
 
     async def streaming(self, text: str = "讲个故事") -> replies.Reply:
@@ -82,7 +82,7 @@ class Desk:
         await until(lambda: replies.current(self.conversation) is None)
 
 
-def by_rules(actor: Actor, conversation: uuid.UUID, text: str, client_id: uuid.UUID | None) -> turns.Outcome:
+def by_rules(actor: Actor, conversation: uuid.UUID, text: str, client_id: uuid.UUID | None) -> steps.Outcome:
     """Both database steps of a message, without its meaning."""
     return turns.say(actor, turns.hear(actor, conversation, text), client_id)
 
@@ -118,7 +118,7 @@ async def test_a_reply_stopped_before_its_first_step_is_closed_all_the_same(desk
 async def test_a_conversation_left_before_the_reply_began_shows_nothing_of_it(desk, model):
     model.script(reply=SLOW)
     outcome = await desk.say("在吗")
-    await offload.run(turns.leave, desk.actor, desk.conversation)
+    await offload.run(departures.leave, desk.actor, desk.conversation)
     await desk.begin(outcome)
     await desk.quiet()
     assert desk.page.shown == ""
@@ -193,7 +193,7 @@ async def test_an_empty_budget_is_said_also_for_what_was_said_during_a_reply(des
 
 
 async def test_tokens_of_a_turn_that_failed_are_given_back(desk, monkeypatch):
-    monkeypatch.setattr(turns, "frames_of", lambda *args: 1 / 0)
+    monkeypatch.setattr(steps, "frames_of", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         await desk.say("在吗")
     assert {row.used async for row in TokenBudget.objects.all()} == {0}
@@ -312,7 +312,7 @@ async def test_a_reservation_is_not_kept_by_a_reply_that_never_began(desk, model
     outcome = await desk.say("在吗")
     before = await offload.run(budgets.reserve, desk.actor.user_id, 0, timezone.now())
     assert before == ""
-    await offload.run(turns.leave, desk.actor, desk.conversation)
+    await offload.run(departures.leave, desk.actor, desk.conversation)
     await desk.begin(outcome)
     await desk.quiet()
     used = {row.used async for row in TokenBudget.objects.all()}

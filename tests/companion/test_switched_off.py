@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import switches
 from accounts.models import User
 from accounts.switches import Name, Reason
-from companion import access, personas, replies, turns
+from companion import access, departures, personas, replies, turns
 from companion.models import Conversation, Message
 from safety.models import CrisisCase
 from tests.companion.conftest import say
@@ -67,7 +67,7 @@ def test_reading_leaving_and_danger_stay_open(companions: None, adult: User) -> 
     actor = access.load_actor(adult.pk, actor.session_key, timezone.now())
     assert case and actor.care.muted
     assert say(actor, conversation, "有人在吗", uuid.uuid4()).refusal is None
-    turns.leave(actor, conversation.public_id)
+    departures.leave(actor, conversation.public_id)
     conversation.refresh_from_db()
     assert conversation.ended_at is not None
 

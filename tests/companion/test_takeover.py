@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.care import ContactDetails
 from accounts.models import Event, User
-from companion import access, takeover, turns
+from companion import access, steps, takeover
 from companion.access import Actor
 from companion.models import Conversation, Message
 from guardians import contacts
@@ -41,7 +41,7 @@ class Room:
     def actor(self) -> Actor:
         return access.load_actor(self.user.pk, self.session, timezone.now())
 
-    def say(self, text: str, conversation: Conversation | None = None) -> turns.Outcome:
+    def say(self, text: str, conversation: Conversation | None = None) -> steps.Outcome:
         return say(self.actor, conversation or self.first, text, uuid.uuid4())
 
     def lines(self, conversation: Conversation | None = None) -> list[str]:

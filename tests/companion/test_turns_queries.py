@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
-from companion import access, replies, turns
+from companion import access, departures, replies, turns
 from companion.access import Actor
 from companion.models import Conversation, Message
 from tests.companion.conftest import say, write
@@ -70,7 +70,7 @@ def test_leaving_and_opening_cost_the_same_in_a_long_conversation(
     for count in (10, 990):
         write(conversation, count)
         _, opened = asked(_open, actor.user_id, actor.session_key, conversation.public_id)
-        _, left = asked(turns.leave, actor, conversation.public_id)
+        _, left = asked(departures.leave, actor, conversation.public_id)
         turns.open_conversation(actor, "botanist")
         costs.append((opened, left))
     assert costs[0] == costs[1]

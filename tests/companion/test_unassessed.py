@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Event, User
-from companion import access, tasks, turns, unassessed
+from companion import access, departures, tasks, turns, unassessed
 from companion.models import Message
 from safety import engine
 from safety.engine import client, meaning
@@ -186,7 +186,7 @@ def test_many_messages_of_one_bad_hour_are_answered_once(room, embeddings):
 
 def test_who_has_left_is_shown_the_card_and_no_line(room, embeddings):
     row = room.say(DARK)
-    turns.leave(room.actor, room.conversation.public_id)
+    departures.leave(room.actor, room.conversation.public_id)
     back(embeddings)
     assert state(row) == (2, "help_card", False)
     assert (room.lines(), room.cards()) == (["exit.done"], ["soft"])
