@@ -16,6 +16,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from babel.core import get_global
+from babel.numbers import format_currency
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
@@ -23,11 +24,11 @@ from django.utils import translation
 
 from accounts.models import User
 from safety import clock, resources
-from safety.models import CrisisCase, Delivery, OperationsAlert
+from safety.models import CareNotice, CrisisCase, Delivery, OperationsAlert
 from safety.operations import CODES
 from safety.recipients import Reach
 
-TEMPLATES: Final = frozenset({"staff", "near", "safeguarding", "operations", "canary"})
+TEMPLATES: Final = frozenset({"staff", "near", "safeguarding", "operations", "canary", "care"})
 SHORT_AT_MOST: Final = {"zh": 70, "en": 160}  # characters of one text message
 _FILE: Final = Path(__file__).parent / "data" / "alerts.toml"
 _LINES: Final = 5
@@ -55,7 +56,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Notice:
-    """`short` fits one text message or push notice and holds no address; `url` is the page to open, if there is one."""
+    """`short` fits one text message or push notice; `url` is the page to open, if there is one.
+
+    A text message to a contact outside of a case ends with that page's address, and may need two.
+    """
 
     subject: str
     text: str
@@ -71,6 +75,8 @@ def compose(delivery: Delivery, reach: Reach, *, link: str = "") -> Notice:
     language = "zh" if reach.language.lower().startswith("zh") else "en"
     if delivery.template == "operations":
         subject, short, blocks = _operations(delivery.alert, language)
+    elif delivery.template == "care":
+        subject, short, blocks = _care(delivery, language, link)
     elif delivery.case_id is None:
         raise ValueError("a notice about nobody")
     else:
@@ -122,9 +128,8 @@ def _near(case: CrisisCase, delivery: Delivery, language: str, link: str) -> tup
     kind = delivery.recipient.partition(":")[0]
     role = "contact" if kind == "contact" else "guardian"
     level, about = delivery.level, case.category
-    name = name_of(case.user)
     whom = say(f"near.whom.{role}", language)
-    who = (f"{whom}（{name}）" if language == "zh" else f"{whom} ({name})") if name else whom
+    who = _with_name(whom, case.user, language)
 
     def text(code: str, **blanks: object) -> str:
         return say(f"near.{code}", language, **blanks)
@@ -210,6 +215,44 @@ def _staff(
 
 
 _STAFF_STATE: Final = {"nobody": "told"}
+
+
+def _care(delivery: Delivery, language: str, link: str) -> tuple[str, str, Sequence[Block]]:
+    notice = delivery.care
+    if notice is None:
+        raise ValueError("a notice of care without its row")
+    role = "contact" if delivery.recipient.startswith("contact:") else "guardian"
+    whom = say(f"care.whom.{role}", language)
+    names = {"who": _with_name(whom, notice.user, language), **_figures(notice, language)}
+
+    def text(part: str) -> str:
+        change = f"care.{notice.kind}.{part}.{notice.data.get('change', '')}"
+        return say(change if change in _texts() else f"care.{notice.kind}.{part}", language, **names)
+
+    short = text("short")
+    if len(short) > SHORT_AT_MOST[language]:
+        names["who"] = whom
+        short = text("short")
+    if role == "contact" and delivery.channel == Delivery.Channel.SMS:  # there is no other way to the page
+        short = f"{short} {link}".strip()
+    blocks = [
+        Block(text("body").splitlines(), text("subject")),
+        Block([say("care.open", language)], say("care.title.open", language), link),
+        Block([say(f"care.why.{role}", language)], say("near.title.why", language)),
+    ]
+    return text("subject"), short, blocks
+
+
+def _figures(notice: CareNotice, language: str) -> dict[str, object]:
+    if notice.kind != CareNotice.Kind.SPENDING:
+        return dict(notice.data)
+    money = format_currency(notice.data["amount"], notice.data["currency"], locale=language)
+    return {**notice.data, "amount": money}
+
+
+def _with_name(whom: str, user: User, language: str) -> str:
+    name = name_of(user)
+    return (f"{whom}（{name}）" if language == "zh" else f"{whom} ({name})") if name else whom
 
 
 def _operations(alert: OperationsAlert | None, language: str) -> tuple[str, str, Sequence[Block]]:

@@ -180,6 +180,8 @@ def tell(
         channels: list[Channel] = [Channel.IN_APP] if in_app and recipient.startswith("staff:") else []
         if outside and (reach := recipients.reach(recipient)) is not None:
             channels += reach.channels()[:most]
+            if recipient.startswith("guardian:"):  # an open panel shows it at once
+                channels.append(Channel.IN_APP)
         people += bool(channels)
         rows += [delivery(case, rung, channel, recipient, now, template) for channel in channels]
     Delivery.objects.bulk_create(rows, ignore_conflicts=True)

@@ -8,6 +8,7 @@ Notices on a page need no network and never wait for it: state, event and the ca
 Order of locks: case, delivery, event counter.
 """
 
+import base64
 import datetime as dt
 import hashlib
 import logging
@@ -25,7 +26,7 @@ from django.db import connection, connections, transaction
 from django.db.models import Q
 
 from accounts import realtime
-from safety import alert_texts, channels, clock, contact_answers, outcomes, recipients
+from safety import alert_texts, care_notices, channels, clock, contact_answers, outcomes, recipients
 from safety.channels import Permanent, Temporary
 from safety.crash import POINTS as CRASH_POINTS
 from safety.crash import crash_at
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 State, Channel = Delivery.State, Delivery.Channel
 
 SENDERS_PER_CHANNEL: Final = 4  # at once, so that one hanging provider holds up nobody else
+KEPT_FREE: Final = 1  # of them, from notices outside of cases
 BATCH: Final = 200  # notices on pages before the network has its turn
 LONGEST: Final = {"name": 200, "email": 320, "phone": 40}  # characters; longer is broken data
 
@@ -100,7 +102,7 @@ class Dispatcher:
     def _claim_all(self, now: dt.datetime | None) -> int:
         done = 0
         while free := self._free():
-            delivery = _claim(self.owner, free, now)
+            delivery = _claim(self.owner, free, now, for_care=self._free(KEPT_FREE))
             if delivery is None:
                 break
             done += 1
@@ -108,9 +110,9 @@ class Dispatcher:
             self._begin(delivery, now or clock.now())
         return done
 
-    def _free(self) -> list[str]:
+    def _free(self, kept: int = 0) -> list[str]:
         used = Counter(job.delivery.channel for job in self._jobs)
-        return [channel for channel in channels.CHANNELS if used[channel] < SENDERS_PER_CHANNEL]
+        return [channel for channel in channels.CHANNELS if used[channel] < SENDERS_PER_CHANNEL - kept]
 
     def _begin(self, delivery: Delivery, now: dt.datetime) -> None:
         """Look at the world again, note the attempt, and let a thread talk with the provider."""
@@ -176,9 +178,9 @@ class Dispatcher:
                 case str():
                     outcomes.accept(fence, delivery, result, now)
                     crash_at("after_result")
-                case Temporary():
+                case Temporary() if not care_notices.too_late(delivery, now):
                     outcomes.try_again(fence, delivery, result.code, now)
-                case Permanent():
+                case Temporary() | Permanent():
                     outcomes.fail(fence, delivery, result.code, now)
                 case _:
                     log.error("delivery %s not sent: %s", delivery.pk, type(result).__name__)
@@ -209,10 +211,14 @@ def new_owner(name: str) -> str:
 
 def message_key(delivery: Delivery) -> str:
     """Made of the unique key alone, so every try of a delivery has the same: Message-ID and idempotency key."""
-    what = f"case-{delivery.case_id}" if delivery.case_id else f"alert-{delivery.alert_id}"
+    if delivery.care_id:
+        what = f"care-{base64.urlsafe_b64encode(delivery.care_id.bytes).decode().rstrip('=')}"
+    else:
+        about = f"case-{delivery.case_id}" if delivery.case_id else f"alert-{delivery.alert_id}"
+        what = f"{about}.{delivery.level}.{delivery.rung}.{delivery.round}"
     who = hashlib.sha256(f"{delivery.template} {delivery.recipient}".encode()).hexdigest()[:16]
     host = urlsplit(settings.SITE_URL).hostname or "localhost"
-    return f"{what}.{delivery.level}.{delivery.rung}.{delivery.round}.{delivery.channel}.{who}@{host}"
+    return f"{what}.{delivery.channel}.{who}@{host}"
 
 
 def receipt(provider_id: str, *, arrived: bool, now: dt.datetime) -> bool:
@@ -228,23 +234,26 @@ def receipt(provider_id: str, *, arrived: bool, now: dt.datetime) -> bool:
     return True
 
 
-def _claim(owner: str, free: list[str], now: dt.datetime | None) -> Delivery | None:
+def _claim(
+    owner: str, free: list[str], now: dt.datetime | None, *, for_care: list[str] | None = None
+) -> Delivery | None:
     """One statement: the gravest row that is due or was left behind is ours until the lease ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH time AS (SELECT COALESCE(%s::timestamptz, clock_timestamp()) AS at) "
             "UPDATE safety_delivery SET state = 'leased', owner = %s, attempt_no = attempt_no + 1, "
             "lease_until = (SELECT at FROM time) + make_interval(secs => %s::float8) "
-            "WHERE id = (SELECT id FROM safety_delivery WHERE channel = ANY(%s::text[]) AND ("
+            "WHERE id = (SELECT id FROM safety_delivery WHERE channel = ANY(%s::text[]) "
+            "AND (care_id IS NULL OR channel = ANY(%s::text[])) AND ("
             "(state = 'pending' AND next_at <= (SELECT at FROM time)) "
             "OR (state = 'leased' AND lease_until < (SELECT at FROM time))) "
             "ORDER BY level DESC, next_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, attempt_no",
-            [now, owner, settings.ALERT_LEASE, free],
+            [now, owner, settings.ALERT_LEASE, free, free if for_care is None else for_care],
         )
         row = cursor.fetchone()
     if row is None:
         return None
-    claimed = Delivery.objects.select_related("case", "alert").filter(
+    claimed = Delivery.objects.select_related("case", "alert", "care__user").filter(
         pk=row[0], owner=owner, attempt_no=row[1]
     )
     return claimed.first()
@@ -263,6 +272,8 @@ def _obstacle(delivery: Delivery, reach: Reach | None) -> str:
         return "resolved"
     if delivery.template == "near" and case is not None and case.safeguarding:
         return "safeguarding"
+    if delivery.care_id is not None and (obstacle := care_notices.obstacle(delivery)):
+        return obstacle
     return "unreachable" if reach is None else ""
 
 
@@ -280,7 +291,7 @@ def _show(owner: str, pk: int, case_pk: int | None, now: dt.datetime) -> bool:
         return False  # another step has the case for a moment; the next pass comes within a second
     delivery = (
         Delivery.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("alert")
+        .select_related("alert", "care__user")
         .filter(pk=pk, state=State.PENDING)
         .first()
     )
@@ -295,12 +306,18 @@ def _show(owner: str, pk: int, case_pk: int | None, now: dt.datetime) -> bool:
     delivery.state, delivery.owner, delivery.accepted_at = State.ACCEPTED, owner, now
     delivery.attempt_no += 1
     delivery.save(update_fields=["state", "owner", "accepted_at", "attempt_no"])
-    if case is not None and case.first_notice_at is None:
+    if case is not None and case.first_notice_at is None and delivery.template != "near":
         case.first_notice_at = now
         case.save(update_fields=["first_notice_at"])
-    data = {"case": delivery.case_id, "alert": delivery.alert_id, "level": delivery.level}
-    event = {name: value for name, value in data.items() if value is not None}
-    realtime.emit(reach.user, realtime.NewEvent("alert.raised", data=event))
+    realtime.emit(reach.user, realtime.NewEvent("alert.raised", data=_codes(delivery)))
     crash_at("before_in_app_commit")
     transaction.on_commit(lambda: crash_at("after_in_app"))
     return True
+
+
+def _codes(delivery: Delivery) -> dict[str, int | str]:
+    """What the page is told: ids and codes, never a text."""
+    if delivery.care is not None:
+        return {"care": str(delivery.care.pk), "kind": delivery.care.kind}
+    data = {"case": delivery.case_id, "alert": delivery.alert_id, "level": delivery.level}
+    return {name: value for name, value in data.items() if value is not None}

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 
-from safety import escalation, operations
+from safety import care_notices, escalation, operations
 from safety.crash import crash_at
 from safety.models import CrisisCase, Delivery, DeliveryAttempt
 
@@ -38,7 +38,7 @@ def try_again(fence: Q, delivery: Delivery, code: str, now: dt.datetime) -> None
     """Back into the queue; after the second time another channel of the same person begins beside it."""
     case = lock(delivery.case_id)
     failures = delivery.failures + 1
-    changed = _back_to_queue(fence, failures, code, now)
+    changed = _back_to_queue(fence, delivery, code, now)
     _attempt_ended(delivery, "temporary", code, now)
     if changed and failures == OTHER_CHANNEL_AFTER:
         delivery.case = case
@@ -67,7 +67,7 @@ def broken(fence: Q, pk: int, case_pk: int | None, now: dt.datetime) -> None:
         return
     _attempt_ended(delivery, "broken", UNEXPECTED, now)
     if delivery.error != UNEXPECTED:
-        _back_to_queue(fence, delivery.failures + 1, UNEXPECTED, now)
+        _back_to_queue(fence, delivery, UNEXPECTED, now)
         return
     delivery.case = case
     Delivery.objects.filter(fence).update(state=State.QUARANTINED, lease_until=None)
@@ -93,7 +93,10 @@ def _elsewhere(delivery: Delivery, now: dt.datetime) -> None:
     """The next channel or person; also for a recipient of whom nothing can be read any more. The case is locked."""
     try:
         with transaction.atomic():
-            escalation.unreachable(delivery, now)
+            if delivery.care_id:
+                care_notices.another_channel(delivery, now)
+            else:
+                escalation.unreachable(delivery, now)
     except Exception as error:
         is_of_the_database(error)
         log.error("delivery %s has no other channel: %s", delivery.pk, type(error).__name__)
@@ -108,8 +111,9 @@ def _elsewhere(delivery: Delivery, now: dt.datetime) -> None:
         escalation.keep(case)
 
 
-def _back_to_queue(fence: Q, failures: int, code: str, now: dt.datetime) -> int:
-    pause = RETRY_AFTER[min(failures, len(RETRY_AFTER)) - 1]
+def _back_to_queue(fence: Q, delivery: Delivery, code: str, now: dt.datetime) -> int:
+    pauses = care_notices.RETRY_AFTER if delivery.care_id else RETRY_AFTER
+    pause = pauses[min(delivery.failures + 1, len(pauses)) - 1]
     return Delivery.objects.filter(fence).update(
         state=State.PENDING,
         failures=F("failures") + 1,

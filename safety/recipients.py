@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from guardians import contacts, links
-from guardians.access import guardians_of
+from guardians.access import Right, guardians_of
 from guardians.models import EmergencyContact, Guardianship
 from safety.models import Delivery, PushSubscription, Sanction, Shift
 
@@ -119,7 +119,7 @@ def on_call() -> list[str]:
 
 def near(user: User) -> list[str]:
     """Guardians of a minor, else the person's contacts, in the order in which they are told."""
-    guardians = [f"guardian:{guardian.pk}" for guardian in guardians_of(user)]
+    guardians = [f"guardian:{guardian.pk}" for guardian in guardians_of(user, Right.ALERTS)]
     if not guardians and (link := links.current(user)) is not None:
         guardians = [f"link:{link.pk}"]
     return guardians + [
