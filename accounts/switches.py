@@ -49,7 +49,8 @@ MEANING: Final = {
     ),
     Name.VOICE: _("Nothing is spoken or heard in chats. Leaving by button and by words stays."),
     Name.PAYMENTS: _(
-        "Nothing can be bought. Payments are not part of this version; the choice holds for when they are."
+        "Nothing can be bought, and nothing is taken from wallets. What is paid at a provider now goes back by itself. "
+        "Receipts and refunds stay."
     ),
 }
 

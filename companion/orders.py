@@ -13,6 +13,7 @@ from django.conf import settings
 from accounts import keyring
 from companion import budgets, memory, portrayal, prompts, statements
 from companion.access import Actor
+from companion.budgets import Reservation
 from companion.llm.client import ChatMessage
 from companion.models import Conversation, Message
 from companion.replies import Job
@@ -64,9 +65,12 @@ class Order:
     prompt: list[ChatMessage]
     text: str
     careful: bool
-    cost: int  # tokens
-    at: dt.datetime
-    empty_budget: str  # "" or the code of the budget that has run out
+    reserved: Reservation
+
+    @property
+    def empty_budget(self) -> str:
+        """The code of the budget that has run out; "" when none has."""
+        return self.reserved.empty
 
     def job(self, reply: Message) -> Job:
         return Job(
@@ -78,13 +82,11 @@ class Order:
             relationship=self.conversation.persona.relationship,
             user_text=self.text,
             careful=self.careful,
-            reserved=self.cost,
-            reserved_at=self.at,
+            reserved=self.reserved,
         )
 
     def give_back(self) -> None:
-        if not self.empty_budget:
-            budgets.settle(self.actor.user_id, self.cost, 0, self.at)
+        budgets.settle(self.reserved, 0)
 
 
 def order(
@@ -95,7 +97,7 @@ def order(
         language=language,
         engine_band=actor.policy.engine_band,
         local_time=now.astimezone(ZoneInfo(actor.time_zone)).strftime("%H:%M"),
-        memories=memory.recall(actor.user_id, conversation.persona_id),
+        memories=memory.recall(actor.policy, conversation.persona_id),
         gentle=mood.gentle or actor.care.gentle,
         boundaries=actor.boundaries,
         asked_identity=mood.asked_identity,
@@ -110,7 +112,7 @@ def order(
     )
     cost = prompts.total_tokens(prompt) + settings.LLM_MAX_TOKENS
     reserved = budgets.reserve(actor.user_id, cost, now)
-    return Order(actor, conversation, prompt, text, mood.careful or actor.care.gentle, cost, now, reserved)
+    return Order(actor, conversation, prompt, text, mood.careful or actor.care.gentle, reserved)
 
 
 def window(conversation: Conversation, user_id: uuid.UUID, *, before: int | None = None) -> list[Said]:

@@ -22,6 +22,7 @@ from accounts import realtime
 from accounts.realtime import NewEvent
 from companion import access, budgets, hub, offload, prompts, statements, usage
 from companion.access import Actor
+from companion.budgets import Reservation
 from companion.events import frames_of
 from companion.llm import client
 from companion.models import Conversation, Message
@@ -50,8 +51,7 @@ class Job:
     prompt: list[client.ChatMessage]
     relationship: str
     user_text: str
-    reserved: int  # tokens
-    reserved_at: dt.datetime
+    reserved: Reservation
     careful: bool = False  # somebody may be at risk: nothing is shown that the engine could not look at
 
 
@@ -372,7 +372,7 @@ def _commit(job: Job, text: str, state: str, code: str, reasons: tuple[str, ...]
         else:  # ended elsewhere, with what the last checkpoint knew: what was shown is kept all the same
             Message.objects.filter(pk=job.reply.pk).update(body=row.body)
         more = bool(changed) and statements.said_later(job.conversation_id, job.reply.pk)
-    budgets.settle(user_id, job.reserved, used, job.reserved_at)
+    budgets.settle(job.reserved, used)
     if changed:  # somebody reads it
         usage.touch(user_id, job.actor.policy, job.reply.conversation.persona_id, job.conversation)
     return Finished(seq, frames, more)

@@ -102,6 +102,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.usersessions",
     "anymail",
+    "payments",
     "accounts",
     "guardians",
     "safety",
@@ -210,6 +211,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-alerts": {"task": "safety.tasks.sweep_alerts", "schedule": 5.0, "options": {"expires": 5.0}},
     "carry-out-service-notices": {"task": "companion.tasks.carry_out_service_notices", "schedule": 60.0},
     "mail-service-notices": {"task": "companion.tasks.mail_service_notices", "schedule": 60.0},
+    "catch-up-with-payments": {"task": "companion.tasks.catch_up_with_payments", "schedule": 60.0},
     "judge-dependence": {"task": "companion.tasks.judge_dependence", "schedule": 3600.0},
     "forget-old-events": {"task": "companion.tasks.forget_old_events", "schedule": 3600.0},
     "forget-old-use": {"task": "companion.tasks.forget_old_use", "schedule": 86400.0},
@@ -348,6 +350,9 @@ REALITY_EVERY_MINUTES: int = env.int("REALITY_EVERY_MINUTES", 30)  # for minors;
 # Stricter than guardians/limits.py, e.g. {"16_17": 90}; and further hours of rest, e.g. 21:30-06:30.
 MINORS_DAILY_MINUTES: dict[str, int] = env.json("MINORS_DAILY_MINUTES", default={})
 MINORS_QUIET_HOURS: list[str] = env.list("MINORS_QUIET_HOURS", default=[])
+# As far as a guardian may widen a day, and what guardians together may give on top of one day when it is asked for.
+MINORS_GUARDIAN_DAILY_MINUTES: dict[str, int] = env.json("MINORS_GUARDIAN_DAILY_MINUTES", default={})
+MINORS_EXTRA_MINUTES: int = env.int("MINORS_EXTRA_MINUTES", 60)
 
 # --- help lines: whose are shown, from which file instead of the built-in one, and when a check is too long ago ---
 HELP_LINES_COUNTRIES: list[str] = env.list("HELP_LINES_COUNTRIES", default=["CN"])
@@ -362,6 +367,29 @@ NOTICE_READING_DAYS: int = env.int("NOTICE_READING_DAYS", 30)
 # --- reports, complaints and appeals: hours until an answer, e.g. {"ordinary": 72}; only quicker than those of
 # safety/moderation.py -------------------------------------------------------------------------------------------
 COMPLAINT_DEADLINES: dict[str, int] = env.json("COMPLAINT_DEADLINES", default={})
+# Working days until a human has decided about somebody who may be under 18: 1 to 5.
+AGE_REVIEW_DAYS: int = env.int("AGE_REVIEW_DAYS", 3)
+
+# --- the wallet: payment providers by name, as django-payments writes them, and what may be paid -----------------------
+# Amounts are in the smallest coin. Without a provider there is no shop.
+PAYMENT_VARIANTS: dict[str, Any] = env.json(
+    "PAYMENT_VARIANTS", default={} if PRODUCTION else {"dummy": ["payments.dummy.DummyProvider", {}]}
+)
+PAYMENT_MODEL = "guardians.Payment"
+PAYMENT_USES_SSL = not SITE_URL.startswith("http:")
+PAYMENT_HOST = SITE_URL.rpartition("/")[2] or "localhost"
+WALLET_CURRENCY: str = env.str("WALLET_CURRENCY", "CNY")
+WALLET_TOP_UPS: list[int] = env.json("WALLET_TOP_UPS", default=[1000, 3000, 5000])
+WALLET_PRICE_PER_1000_TOKENS: int = env.int("WALLET_PRICE_PER_1000_TOKENS", 1)
+# The most a person may pay in a month, by age band; e.g. {"14_15": 10000}. Nobody can set themselves a higher one.
+WALLET_MONTHLY_CAPS: dict[str, int] = {
+    "under_14": 20_000,
+    "14_15": 20_000,
+    "16_17": 40_000,
+    "adult": 50_000,
+    "elder": 50_000,
+} | env.json("WALLET_MONTHLY_CAPS", default={})
+REFUND_DAYS: int = env.int("REFUND_DAYS", 7)  # until an answer to a request; never more than 7
 
 # --- alerts: who is told when somebody is in danger, and how --------------------------------------------------
 # Times of the ladder in seconds, e.g. {"4": {"contact": 60}}; they may only be quicker than those of safety/ladder.py.

@@ -6,9 +6,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Event
-from companion import dependence, reminders, replies, service_mail, service_notices, unassessed, usage
+from companion import dependence, purchases, reminders, replies, service_mail, service_notices, unassessed, usage
 from companion.models import TokenBudget
-from safety import complaints
+from safety import age_reviews, complaints
 
 EVENTS_KEPT = dt.timedelta(days=7)  # a page that slept longer loads itself anew
 
@@ -62,6 +62,12 @@ def judge_dependence() -> int:
 
 
 @shared_task
+def catch_up_with_payments() -> int:
+    """What a process left between a provider's report and the wallet, or between a decision and the refund."""
+    return purchases.catch_up()
+
+
+@shared_task
 def forget_old_use() -> int:
     """Minutes and stretches of use serve charts and complaints for half a year."""
     return usage.forget(timezone.now())
@@ -73,4 +79,5 @@ def forget_old_events() -> int:
     now = timezone.now()
     deleted, _ = Event.objects.filter(created_at__lt=now - EVENTS_KEPT).delete()
     TokenBudget.objects.filter(expires_at__lt=now).delete()
+    age_reviews.forget_old(now)
     return deleted

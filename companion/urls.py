@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from accounts import views as account_views
-from companion.views import chat, export, health, notices_page, pages, status, use
+from companion.views import chat, export, health, notices_page, pages, simple, status, use
 from companion.views import personas as persona_views
 from safety.views import contact, push
 
@@ -17,6 +17,9 @@ urlpatterns = [
     path("terms/", pages.terms, name="terms"),
     path("privacy/", pages.privacy, name="privacy"),
     path("help/", pages.help_page, name="help"),
+    path("simple/", simple.page, name="simple"),
+    path("simple/switch/", simple.switch, name="simple_switch"),
+    path("family/", simple.family, name="family"),
     path("health/", health.health, name="health"),
     path("status/", status.status, name="status"),
     path("notices/", notices_page.inbox, name="service_notices"),
@@ -40,10 +43,12 @@ urlpatterns = [
     path("use/pause/", use.cool_down, name="use_pause"),
     path("notice/acknowledge/", chat.acknowledge, name="notice_acknowledge"),
     path("alerts/<str:token>/", contact.contact, name="alert_contact"),
+    path("emergency-contact/<str:token>/", contact.agreement, name="contact_agreement"),
     path("sw.js", push.service_worker, name="service_worker"),
     path("push/", include("safety.views.push_urls")),
     path("", include("safety.views.moderation_urls")),
     path("guardians/", include("guardians.urls")),
+    path("", include("guardians.views.shop_urls")),
     path("accounts/", include("accounts.urls")),
     path("display/", pages.set_display, name="set_display"),
     path("i18n/setlang/", account_views.set_language, name="set_language"),

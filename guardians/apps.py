@@ -7,4 +7,4 @@ class GuardiansConfig(AppConfig):
     verbose_name = _("Guardians and contacts")
 
     def ready(self) -> None:
-        from guardians import checks  # noqa: F401
+        from guardians import checks, spending_checks  # noqa: F401

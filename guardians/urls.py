@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from guardians.views import contacts, panel, spending
 from guardians.views import invitations as views
 
 urlpatterns = [
@@ -10,6 +11,17 @@ urlpatterns = [
     path("invite/code/", views.invite_by_code, name="guardian_code"),
     path("invitation/", views.answer, name="invitation"),
     path("invitation/<str:token>/", views.enter, name="invitation_enter"),
+    path("mine/", panel.mine, name="panel_mine"),
+    path("<uuid:minor_id>/", panel.panel, name="panel"),
+    path("<uuid:minor_id>/part/<slug:name>/", panel.part, name="panel_part"),
+    path("<uuid:minor_id>/history/", panel.history, name="panel_history"),
+    path("contacts/", contacts.page, name="contacts"),
+    path("contacts/new/", contacts.edit, name="contact_new"),
+    path("contacts/<uuid:pk>/", contacts.edit, name="contact_change"),
+    path("contacts/<uuid:pk>/ask/", contacts.ask, name="contact_ask"),
+    path("contacts/<uuid:pk>/test/", contacts.test, name="contact_test"),
     path("<uuid:pk>/confirm/", views.confirm, name="guardian_confirm"),
     path("<uuid:pk>/consent/", views.consent, name="guardian_consent"),
+    path("<uuid:minor_id>/spending/", spending.budget, name="guardian_budget"),
+    path("<uuid:minor_id>/spending/<uuid:pk>/refund/", spending.ask_refund, name="guardian_refund"),
 ]

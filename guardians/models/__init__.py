@@ -3,6 +3,7 @@
 from guardians.models.limits import Limits, MinorSettings, PanelOpening, PersonaBlock, TimeRequest
 from guardians.models.people import Consent, EmergencyContact, Guardianship, Invitation
 from guardians.models.permissions import GuardianRight
+from guardians.models.spending import Payment, Refund, SpendingCap, Wallet, WalletEntry, WalletHold
 
 __all__ = [
     "Consent",
@@ -13,6 +14,12 @@ __all__ = [
     "Limits",
     "MinorSettings",
     "PanelOpening",
+    "Payment",
     "PersonaBlock",
+    "Refund",
+    "SpendingCap",
     "TimeRequest",
+    "Wallet",
+    "WalletEntry",
+    "WalletHold",
 ]

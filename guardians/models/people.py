@@ -27,6 +27,13 @@ class Guardianship(models.Model):
     details = models.BinaryField()
     state = models.CharField(max_length=16, choices=State, default=State.INVITED)
     consented_at = models.DateTimeField(null=True, blank=True)
+    # The guardian in force who named this one, and the role they had in mind; without: the minor named them.
+    named_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    role_offered = models.CharField(max_length=8, blank=True)  # of guardians/access.py
+    end_asked_at = models.DateTimeField(null=True, blank=True)  # by the minor
+    end_declined_at = models.DateTimeField(null=True, blank=True)  # by the guardian
     ended_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 

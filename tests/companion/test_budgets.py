@@ -19,15 +19,14 @@ def _used(prefix: str) -> int:
 
 @pytest.mark.django_db
 def test_a_reservation_counts_for_the_person_and_the_deployment():
-    assert budgets.reserve(USER, 700, timezone.now()) == ""
+    assert budgets.reserve(USER, 700, timezone.now()).empty == ""
     assert (_used("user:"), _used("deployment:")) == (700, 700)
 
 
 @pytest.mark.django_db
 def test_what_was_really_used_replaces_the_reservation():
     now = timezone.now()
-    budgets.reserve(USER, 700, now)
-    budgets.settle(USER, 700, 120, now)
+    budgets.settle(budgets.reserve(USER, 700, now), 120)
     assert (_used("user:"), _used("deployment:")) == (120, 120)
 
 
@@ -36,9 +35,9 @@ def test_an_empty_budget_is_named_and_nothing_stays_reserved(settings):
     settings.TOKENS_PER_USER_PER_DAY = 1000
     settings.TOKENS_PER_DEPLOYMENT_PER_HOUR = 1500
     now = timezone.now()
-    assert budgets.reserve(USER, 1000, now) == ""
-    assert budgets.reserve(USER, 1, now) == "budget_user"
-    assert budgets.reserve(uuid.uuid4(), 501, now) == "budget_deployment"
+    assert budgets.reserve(USER, 1000, now).empty == ""
+    assert budgets.reserve(USER, 1, now).empty == "budget_user"
+    assert budgets.reserve(uuid.uuid4(), 501, now).empty == "budget_deployment"
     assert _used("deployment:") == 1000
 
 
@@ -49,7 +48,7 @@ def test_parallel_requests_never_pass_the_cap_together(settings):
 
     def one(_: int) -> str:
         try:
-            return budgets.reserve(USER, 100, now)
+            return budgets.reserve(USER, 100, now).empty
         finally:
             connection.close()
 
