@@ -21,7 +21,7 @@ from companion import authoring, personas
 from companion.cards import AgeRating, Relationship
 from companion.models import Persona
 from companion.views import service_notices_admin  # noqa: F401  (they register themselves)
-from safety.views import measures_admin, moderation_admin  # noqa: F401
+from safety.views import age_admin, measures_admin, moderation_admin  # noqa: F401
 
 
 class DecisionForm(forms.Form):

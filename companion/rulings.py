@@ -115,7 +115,7 @@ def decide_appeal(
             case Subject.SANCTION:
                 appeals.lift_sanction(row, staff, now)
             case Subject.AGE:
-                appeals.correct_age(row, staff, birth_date)
+                appeals.correct_age(row, staff, birth_date, now)
             case Subject.REPORT:
                 _follow(appeals.replace_report(row, staff, report_decision, now), staff)
             case Subject.DEPENDENCE:

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from accounts import realtime
 from accounts.realtime import NewEvent
-from companion import access, danger, departures, orders, personas, portrayal, statements, steps, usage
+from companion import access, danger, departures, orders, personas, portrayal, statements, steps, usage, youth
 from companion.access import Actor, Refusal
 from companion.events import frames_of
 from companion.models import Conversation, Departure, Message
@@ -269,6 +269,7 @@ def _record(
         # Muted by a moderator a moment ago counts as well: the conversation is locked now.
         silent = access.silent(actor, conversation)
         case, fresh = danger.note(conversation, actor.user_id, message.public_id, verdict, text)
+        young = youth.adds_up(actor, message.public_id, verdict, text, now)
         if _asks_who_answers(verdict) and not _human_answers(conversation, actor):
             # Here and not in the reply: it holds for every model, for a reply written anew and for one that never comes.
             changed.append(steps.system_line(conversation, "identity.ai", happened, now))
@@ -288,8 +289,11 @@ def _record(
                 code = danger.script_line(conversation, case, text, fresh=True, now=now)
                 changed.append(steps.system_line(conversation, code, happened, now))
             changed.append(steps.system_line(conversation, engine.reply_code(verdict), happened, now))
-        elif order is not None and not running(conversation, now):
+        elif order is not None and not young and not running(conversation, now):
             changed.append(_answer(outcome, conversation, message, order, happened, now))
+        if young:
+            stop_all(actor.user_id)
+            changed += youth.switch(conversation, actor, happened, now)
         if danger.at_risk(verdict):  # also for somebody who leaves: the card stays
             happened.append(danger.help_card(conversation, verdict))
         steps.emit(outcome, happened, changed)

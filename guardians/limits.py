@@ -117,9 +117,21 @@ def _missing(user: User, now: dt.datetime) -> Missing:
     if user.birth_date is None:
         return "birth_date"
     if user.agreement_version != AGREEMENT_VERSION:
-        return "agreement"
+def needs_guardian(user: User, now: dt.datetime) -> bool:
+    """Instead of an emergency contact: under 18 by birth date, or once a human has confirmed it."""
+    if user.birth_date is None:
+        return False
     declared = age_band(user.birth_date, user.time_zone, now)
-    if not declared.is_minor and user.minors_mode != User.MinorsMode.CONFIRMED:
+    return declared.is_minor or user.minors_mode == User.MinorsMode.CONFIRMED
+
+
+def of_age(user: User, now: dt.datetime) -> bool:
+    """Nobody is their guardian any more, whatever rows there still are (guardians/endings.py)."""
+    return user.birth_date is not None and not needs_guardian(user, now)
+
+
+        return "agreement"
+    if not needs_guardian(user, now):
         return "" if _has_contact(user) else "contact"
     consent = Consent.objects.filter(link=OuterRef("pk"), withdrawn_at=None)
     states = set(

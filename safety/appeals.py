@@ -13,9 +13,9 @@ from typing import Final
 from django.db import IntegrityError, transaction
 
 from accounts import audit
-from accounts.generation import policy_changed
 from accounts.models import User
-from safety import sanctions
+from guardians import minors_mode
+from safety import age_reviews, sanctions
 from safety.models import Appeal, Lane, Report, Sanction
 from safety.moderation import NotPossible, close, due, is_moderator, is_young, locked, number
 
@@ -43,8 +43,18 @@ def ground(person: User, subject: Appeal.Subject, subject_id: uuid.UUID, now: dt
         report = Report.objects.filter(public_id=subject_id, reporter=person, state="decided").first()
         return Decided(report.decided_by_id, report.decided_at) if report and report.decided_at else None
     if subject is Subject.AGE and subject_id == person.pk and person.birth_date is not None:
-        return Decided(None, now - AGE_AGAIN)
+        return _of_age(person, now)
     return None
+
+
+def _of_age(person: User, now: dt.datetime) -> Decided | None:
+    """The birth date, or what a human made of signs. While that human is still to decide, this is told to them."""
+    review = age_reviews.newest_of(person.pk)
+    if review is None:
+        return Decided(None, now - AGE_AGAIN)
+    if review.decided_at is None:
+        return None
+    return Decided(review.decided_by_id, max(review.decided_at, now - AGE_AGAIN))
 
 
 def file(
@@ -63,7 +73,7 @@ def file(
         raise NotPossible("already")
     row = Appeal(
         number=number("A"),
-        lane=Lane.MINORS if is_young(person) else Lane.ORDINARY,
+        lane=Lane.MINORS if is_young(person, now) else Lane.ORDINARY,
         created_at=now,
         due_at=due("appeal", now),
         person=person,
@@ -132,13 +142,16 @@ def lift_sanction(row: Appeal, staff: User, now: dt.datetime) -> None:
             raise NotPossible(refused.code) from None
 
 
-def correct_age(row: Appeal, staff: User, birth_date: dt.date | None) -> None:
-    """The effect on an age: pages of the person read their rights anew. No date in the log."""
+def correct_age(row: Appeal, staff: User, birth_date: dt.date | None, now: dt.datetime) -> None:
+    """The effect on an age: pages of the person read their rights anew. No date in the log.
+
+    What a first human made of signs of a younger age ends with it; the birth date alone decides from here on.
+    """
     if birth_date is None:
         raise NotPossible("bad_decision")
     User.objects.filter(pk=row.person_id).update(birth_date=birth_date)
     audit.record("account.age_corrected", actor=staff.pk, subject=row.person_id, target=row.number)
-    policy_changed(row.person_id)
+    minors_mode.decided(row.person_id, User.MinorsMode.OFF, now)
 
 
 def replace_report(row: Appeal, staff: User, decision: Report.Decision | None, now: dt.datetime) -> Report:

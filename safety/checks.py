@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
 
-from safety import ladder
+from safety import age_reviews, age_signs, ladder
 from safety.engine.heads import HeadsError, heads
 from safety.resources import every_line
 
@@ -112,6 +112,31 @@ def the_ladder_is_not_slower_than_allowed(app_configs: Any, **kwargs: Any) -> li
             id="safety.E007",
         )
     ]
+
+
+@register
+def ages_are_decided_in_time_and_by_signs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Somebody waits in minors' mode for a human; and no single message may bring them there."""
+    found: list[CheckMessage] = []
+    if age_reviews.days() != settings.AGE_REVIEW_DAYS:
+        found.append(
+            Error(
+                f"AGE_REVIEW_DAYS is {settings.AGE_REVIEW_DAYS}.",
+                hint=f"Choose 1 to {age_reviews.MOST_DAYS} working days.",
+                id="safety.E013",
+            )
+        )
+    try:
+        age_signs.sign_set()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found.append(
+            Error(
+                f"The signs of a younger age cannot be used: {error}",
+                hint="Restore safety/data/age_signs.toml.",
+                id="safety.E014",
+            )
+        )
+    return found
 
 
 @register

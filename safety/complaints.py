@@ -10,7 +10,7 @@ from django.db import transaction
 from accounts import audit, keyring, ratelimit
 from accounts.models import User
 from safety import operations
-from safety.models import Appeal, Complaint, Lane, Report, UseReview
+from safety.models import AgeReview, Appeal, Complaint, Lane, Report, UseReview
 from safety.moderation import NotPossible, close, due, is_moderator, is_young, locked, number
 
 MAX_TEXT: Final = 4000  # characters
@@ -37,7 +37,7 @@ def file(
     """A new complaint. A danger and what touches minors go into the lanes that are answered first."""
     if category is Complaint.Category.DANGER:
         lane = Lane.SAFETY
-    elif category is Complaint.Category.MINORS or (person is not None and is_young(person)):
+    elif category is Complaint.Category.MINORS or (person is not None and is_young(person, now)):
         lane = Lane.MINORS
     else:
         lane = Lane.ORDINARY
@@ -102,7 +102,7 @@ def medians(now: dt.datetime) -> Mapping[str, float]:
 def escalate_overdue(now: dt.datetime) -> int:
     """Tell the people on call of each ticket whose time has passed, once. Returns how many are new."""
     told = 0
-    for model in (*_TICKETS, UseReview):
+    for model in (*_TICKETS, UseReview, AgeReview):
         late = model.objects.filter(state="open", due_at__lt=now, escalated_at=None)
         for pk, ticket in late.values_list("pk", "number"):
             with transaction.atomic():

@@ -12,8 +12,8 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 from accounts import audit, keyring
-from accounts.age import AgeBand
 from accounts.models import User
+from guardians.limits import effective_band
 from safety import operations, readings
 from safety.models import Lane, Report, StaffSession, Ticket
 
@@ -56,9 +56,9 @@ def is_moderator(person: User) -> bool:
     return person.is_active and person.is_staff and person.role in (User.Role.MODERATOR, User.Role.OPERATOR)
 
 
-def is_young(person: User) -> bool:
-    """Also while the age is not known."""
-    band: AgeBand | None = person.age_band
+def is_young(person: User, now: dt.datetime) -> bool:
+    """As protection goes: in minors' mode too, and while the age is not known."""
+    band = effective_band(person, now)
     return band is None or band.is_minor
 
 
@@ -77,7 +77,7 @@ def report(
     lane = Lane.ORDINARY
     if reason in _SAFETY:
         lane = Lane.SAFETY
-    elif reason in _MINORS or is_young(reporter):
+    elif reason in _MINORS or is_young(reporter, now):
         lane = Lane.MINORS
     row = Report(
         number=number("R"),

@@ -109,7 +109,7 @@ class Rule:
 @cache
 def rules_of(side: Side) -> tuple[Rule, ...]:
     """The rules for what people write ("user") or for what the companion is about to say ("ai")."""
-    guards = _read_guards(DATA / "guards.toml")
+    guards = engine_guards()
     names = USER_FILES if side == "user" else AI_FILES
     return tuple(rule for name in names for rule in read_rules(DATA / f"{name}.toml", guards))
 
@@ -147,9 +147,13 @@ def _expand(pattern: str, words: Mapping[str, str]) -> str:
     return pattern
 
 
-def _read_guards(path: Path) -> dict[str, Guard]:
-    with path.open("rb") as file:
-        data = tomllib.load(file)
+@cache
+def engine_guards() -> Mapping[str, Guard]:
+    """The contexts that rules for messages and replies name."""
+    return read_guards(tomllib.loads((DATA / "guards.toml").read_text(encoding="utf-8")))
+
+
+def read_guards(data: Mapping[str, Mapping[str, Any]]) -> dict[str, Guard]:
     return {
         name: Guard(
             name,

@@ -1,5 +1,6 @@
 """Is someone at risk, and what did we do."""
 
+from safety.models.age import AgeReview, AgeSign
 from safety.models.alerts import (
     CareNotice,
     Delivery,
@@ -15,6 +16,8 @@ from safety.models.moderation import Appeal, AuthorityReport, Complaint, Lane, R
 from safety.models.sanctions import Sanction
 
 __all__ = [
+    "AgeReview",
+    "AgeSign",
     "Appeal",
     "Assessment",
     "AuthorityReport",

@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import keyring
 
-_DECIDED = Q(state="decided", decided_at__isnull=False) & ~Q(decision="")
-_OPEN = Q(state="open", decided_at__isnull=True, decision="")
+DECIDED = Q(state="decided", decided_at__isnull=False) & ~Q(decision="")
+OPEN = Q(state="open", decided_at__isnull=True, decision="")
 
 
 class Lane(models.TextChoices):
@@ -61,7 +61,7 @@ class Ticket(models.Model):
         return str(self.Decision(self.decision).label) if self.decision else ""
 
 
-def _queue(name: str) -> models.Index:
+def queue(name: str) -> models.Index:
     return models.Index(fields=["due_at"], name=f"{name}_queue", condition=Q(state="open"))
 
 
@@ -99,7 +99,7 @@ class Report(Ticket):
         verbose_name = _("report")
         verbose_name_plural = _("reports")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(name="report_open_or_decided", condition=_OPEN | _DECIDED),
+            models.CheckConstraint(name="report_open_or_decided", condition=OPEN | DECIDED),
             models.CheckConstraint(
                 name="report_not_by_oneself",
                 condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("reporter")),
@@ -112,7 +112,7 @@ class Report(Ticket):
                 fields=["reporter", "kind", "target"], name="report_once", condition=Q(state="open")
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [_queue("report")]  # serves the queue and what is late
+        indexes: ClassVar[list[models.Index]] = [queue("report")]  # serves the queue and what is late
 
     def seal(self, text: str) -> None:
         self.comment = keyring.encrypt(self.reporter_id, "report.comment", self.public_id, text)
@@ -155,13 +155,13 @@ class Complaint(Ticket):
         verbose_name = _("complaint")
         verbose_name_plural = _("complaints")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(name="complaint_open_or_decided", condition=_OPEN | _DECIDED),
+            models.CheckConstraint(name="complaint_open_or_decided", condition=OPEN | DECIDED),
             models.CheckConstraint(
                 name="complaint_not_by_oneself",
                 condition=Q(decided_by__isnull=True) | Q(person__isnull=True) | ~Q(decided_by=F("person")),
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [_queue("complaint")]  # serves the queue and what is late
+        indexes: ClassVar[list[models.Index]] = [queue("complaint")]  # serves the queue and what is late
 
 
 class Appeal(Ticket):
@@ -198,7 +198,7 @@ class Appeal(Ticket):
         verbose_name = _("appeal")
         verbose_name_plural = _("appeals")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(name="appeal_open_or_decided", condition=_OPEN | _DECIDED),
+            models.CheckConstraint(name="appeal_open_or_decided", condition=OPEN | DECIDED),
             models.CheckConstraint(
                 name="appeal_second_person",
                 condition=Q(decided_by__isnull=True)
@@ -212,7 +212,7 @@ class Appeal(Ticket):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            _queue("appeal"),  # serves the queue and what is late
+            queue("appeal"),  # serves the queue and what is late
             models.Index(fields=["person", "-id"], name="appeal_of_person"),  # "your appeals"
         ]
 
@@ -243,7 +243,7 @@ class UseReview(Ticket):
         verbose_name = _("sign of dependence")
         verbose_name_plural = _("signs of dependence")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(name="use_review_open_or_decided", condition=_OPEN | _DECIDED),
+            models.CheckConstraint(name="use_review_open_or_decided", condition=OPEN | DECIDED),
             models.CheckConstraint(
                 name="use_review_not_of_oneself",
                 condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("person")),
@@ -251,7 +251,7 @@ class UseReview(Ticket):
             models.UniqueConstraint(fields=["person"], name="use_review_once", condition=Q(state="open")),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            _queue("use_review"),  # serves the queue and what is late
+            queue("use_review"),  # serves the queue and what is late
             models.Index(fields=["person", "-id"], name="use_review_of_person"),
         ]
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from django.db.models import Count, Max, OuterRef, Subquery
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from accounts.models import User
 from companion import takeover
 from companion.models import Conversation, Message
+from guardians.limits import effective_band
 from safety import case_clocks, case_work, cases, ladder
 from safety.case_clocks import Clock
 from safety.cases import State
@@ -166,11 +168,12 @@ def rows(found: Iterable[CrisisCase], staff: User, now: dt.datetime) -> list[Row
 
 def band(user: User) -> str:
     """Who needs another tone, and others to be told."""
-    if user.age_band is None:
+    known = effective_band(user, timezone.now())
+    if known is None:
         return "unknown"
-    if user.age_band.is_minor:
+    if known.is_minor:
         return "minor"
-    return "elder" if user.age_band.engine_band == "elder" else ""
+    return "elder" if known.engine_band == "elder" else ""
 
 
 def elsewhere(case: CrisisCase) -> Sequence[Mapping[str, object]]:

@@ -26,6 +26,7 @@ from accounts.models import User
 from companion import personas, rulings
 from companion.models import Persona
 from companion.views import use_words
+from guardians.limits import effective_band
 from safety import appeals, clock, complaints, moderation, use_reviews
 from safety.models import Appeal, Complaint, Lane, Report, UseReview
 from safety.moderation import NotPossible
@@ -319,8 +320,7 @@ class AppealAdmin(TicketAdmin):
         judged = rulings.judgement(row)
         if judged is None:
             return []
-        band = row.person.age_band
-        sentences = use_words.reasons(judged.reasons, band.engine_band if band else "")
+        sentences = use_words.reasons(judged.reasons, _band(row.person))
         return [(_("Score, of 100"), judged.score), *((_("Reason"), sentence) for sentence in sentences)]
 
 
@@ -344,18 +344,20 @@ class UseReviewAdmin(TicketAdmin):
         rulings.decide_use(staff, row.pk, UseReview.Decision(data["decision"]), clock.now())
 
     def shown(self, request: HttpRequest, staff: User, row: UseReview) -> dict[str, Any]:
-        band = row.person.age_band
+        young = moderation.is_young(row.person, timezone.now())
         facts = [
             (_("Person"), row.person_id),
-            (_("Under 18"), gettext("Yes") if moderation.is_young(row.person) else gettext("No")),
+            (_("Under 18"), gettext("Yes") if young else gettext("No")),
             (_("Score, of 100"), row.score),
             (_("Version of the signs"), row.version),
-            *(
-                (_("Reason"), sentence)
-                for sentence in use_words.reasons(row.reasons, band.engine_band if band else "")
-            ),
+            *((_("Reason"), sentence) for sentence in use_words.reasons(row.reasons, _band(row.person))),
         ]
         return {"facts": [*facts, (_("Decision"), row.outcome)] if row.decision else facts, "texts": []}
+
+
+def _band(person: User) -> str:
+    band = effective_band(person, timezone.now())
+    return band.engine_band if band else ""
 
 
 def opened(read: Any) -> str:
