@@ -1,4 +1,4 @@
-"""HTTP to Django, websockets to the chat consumer: exact origin first, then the session."""
+"""HTTP to Django, websockets to the consumers: exact origin first, then the session."""
 
 import asyncio
 import gc
@@ -21,6 +21,7 @@ from django.urls import path, re_path  # noqa: E402
 
 from companion import llm  # noqa: E402
 from companion.consumers import ChatConsumer  # noqa: E402
+from guardians.consumers import FamilyConsumer  # noqa: E402
 from safety import engine  # noqa: E402
 from safety.engine import client, judge  # noqa: E402
 
@@ -90,6 +91,7 @@ application = ProtocolTypeRouter(
                 URLRouter(
                     [
                         path("ws/chat/<str:conversation>/", ChatConsumer.as_asgi()),
+                        path("ws/family/", FamilyConsumer.as_asgi()),
                         re_path("", WebsocketDenier.as_asgi()),  # an unknown address is no error of ours
                     ]
                 )

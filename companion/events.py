@@ -171,7 +171,7 @@ class Error(TypedDict):
 
 
 class Reload(TypedDict):
-    """The page is further behind than the replay reaches: load it anew."""
+    """What the page shows is gone, or it is further behind than the replay reaches: load it anew."""
 
     kind: Literal["reload"]
 
@@ -282,6 +282,8 @@ def _frame(
     """One event as a frame; None when the message it names is no longer there, and for what other pages are told."""
     if kind in ELSEWHERE:
         return None
+    if kind == "history.erased":
+        return {"kind": "reload"}
     frame: dict[str, Any] = {"kind": kind, "event": seq, **data}
     if kind in ("message.created", "reply.started", "reply.finished"):
         message = messages.get(message_id) if message_id else None

@@ -62,6 +62,11 @@ _LINES: dict[str, Promise] = {
     "budget_deployment": _("Very many people are talking right now. Please try again in an hour."),
 }
 CODES = frozenset({*_REFUSALS, *_LINES})
+# Said in a conversation without anything having been refused.
+_EVENTS: dict[str, Promise] = {
+    "history.erased": _("What was said here was deleted by you."),
+    "history.erased_by_guardian": _("What was said here was deleted by somebody who looks after you."),
+}
 _UNWELL = _(
     "The companion cannot answer right now. Your message is kept; please try again in a little while."
 )
@@ -86,9 +91,10 @@ def refusal(code: str, language: str) -> tuple[str, str]:
 
 def system_line(code: str, language: str) -> str:
     """A line of the service in the conversation."""
-    if code in _LINES:
+    own = _LINES.get(code) or _EVENTS.get(code)
+    if own is not None:
         with translation.override(language):
-            return str(_LINES[code])
+            return str(own)
     return sentence(code, language=language)
 
 

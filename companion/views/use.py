@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Notice, User
-from companion import dependence, portrayal, reminders, usage
+from companion import charts, dependence, portrayal, reminders, usage
 from companion.models import DependenceScore, Persona, UsageSession
 from companion.views import use_words
 from guardians import limits, own_limits
@@ -30,9 +30,6 @@ from safety.models import Appeal
 
 DAYS = 30
 LIGHT = 45  # minutes a day of the offered week
-# The chart, in units of its own; its width on the page is the stylesheet's.
-WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 400, 190, 32, 16, 24, 10
-_STEPS = (10, 20, 30, 60, 120, 180, 240, 360)  # minutes between two lines
 
 
 class LimitsForm(forms.Form):
@@ -112,7 +109,7 @@ def _page(request: HttpRequest, form: LimitsForm | None, status: int = 200) -> H
     days = usage.days(user.pk, policy.zone, today - dt.timedelta(days=DAYS - 1), today)
     ahead = own_limits.coming(user, now)
     context = {
-        "chart": _chart(days, policy.daily_minutes),
+        "chart": charts.bars([(day.date, day.minutes) for day in days], policy.daily_minutes, every=7),
         "days": days,
         "total": sum(day.minutes for day in days),
         "used_days": sum(day.minutes > 0 for day in days),
@@ -199,42 +196,6 @@ def _breaks(user: User, now: dt.datetime) -> dict[str, int]:
 def _stretch(user: User, now: dt.datetime) -> UsageSession | None:
     """The stretch of use that goes on."""
     return UsageSession.objects.filter(user=user, ended=False, seen_at__gte=now - reminders.PAUSE).first()
-
-
-def _chart(days: list[usage.Day], limit: int | None) -> dict[str, Any]:
-    """Geometry of the bars. The axis begins at zero and holds the limit as well as the longest day."""
-    most = max([*(day.minutes for day in days), limit or 0, 30])
-    step = next((each for each in _STEPS if most / each <= 5), _STEPS[-1])
-    top = -(-most // step) * step
-    scale = (HEIGHT - BOTTOM - TOP) / top
-    slot = (WIDTH - LEFT - RIGHT) / len(days)
-
-    def height(minutes: int) -> float:
-        return round(minutes * scale, 1)
-
-    floor = HEIGHT - BOTTOM
-    return {
-        "width": WIDTH,
-        "height": HEIGHT,
-        "left": LEFT,
-        "floor": floor,
-        "bars": [
-            {
-                "x": round(LEFT + index * slot + slot * 0.15, 1),
-                "y": round(floor - height(day.minutes), 1),
-                "width": round(slot * 0.7, 1),
-                "height": height(day.minutes),
-            }
-            for index, day in enumerate(days)
-        ],
-        "lines": [(round(floor - height(minutes), 1), minutes) for minutes in range(0, top + 1, step)],
-        "marks": [
-            (round(LEFT + (index + 0.5) * slot, 1), day.date)
-            for index, day in enumerate(days)
-            if (len(days) - 1 - index) % 7 == 0
-        ],
-        "limit": None if limit is None else round(floor - height(limit), 1),
-    }
 
 
 def _initial(own: Own) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Notice, User
+from companion import charts
 from companion.models import DependenceScore, Persona, UsageMinute, UsageSession
-from companion.views import use
 from companion.views.use_words import reasons
 from guardians.models import Limits
 from safety.dependence import signal_set
@@ -105,13 +105,14 @@ def test_the_axis_begins_at_zero_and_holds_the_limit(adult: User) -> None:
 
     used(adult, 20)
     today = timezone.now().date()
-    chart = use._chart(days(adult.pk, "Asia/Shanghai", today - 29 * DAY, today), 240)
+    values = [(day.date, day.minutes) for day in days(adult.pk, "Asia/Shanghai", today - 29 * DAY, today)]
+    chart = charts.bars(values, 240)
     assert chart["lines"][0] == (chart["floor"], 0)
-    assert chart["lines"][-1][1] >= 240 and chart["limit"] >= use.TOP
+    assert chart["lines"][-1][1] >= 240 and chart["limit"] >= charts.TOP
     bar = max(chart["bars"], key=lambda each: each["height"])
     assert bar["y"] + bar["height"] == pytest.approx(chart["floor"])
     assert bar["height"] / (chart["floor"] - chart["limit"]) == pytest.approx(20 / 240, rel=0.05)
-    assert use._chart(days(adult.pk, "Asia/Shanghai", today - 29 * DAY, today), None)["limit"] is None
+    assert charts.bars(values)["limit"] is None
 
 
 def test_breaks_and_the_present_stretch_are_shown(client: Client, adult: User) -> None:
