@@ -1,6 +1,7 @@
 """Forms of the account pages. They translate input; the rules are in accounts/care.py."""
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 from allauth.account.forms import SignupForm as AllauthSignupForm
@@ -17,7 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, time_zones
+from accounts import audit, simple_mode, time_zones
 from accounts.care import (
     AGREEMENT_VERSION,
     CONTACT_RELATIONS,
@@ -134,6 +135,9 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
     def save(self, request: HttpRequest) -> User:
         with transaction.atomic(durable=True):
             user: User = super().save(request)
+            if simple_mode.wished_by_visitor(request):
+                User.objects.filter(pk=user.pk).update(simple_mode=True)
+                user.simple_mode = True
             audit.record("account.created", actor=user.pk, subject=user.pk, agreement=AGREEMENT_VERSION)
         return user
 
@@ -159,6 +163,8 @@ class AccountForm(forms.Form):
 class CareForm(forms.Form):
     """A guardian or an emergency contact."""
 
+    QUESTIONS = (("name",), ("relation",), ("phone", "email", "simple_mode"))  # one page each, in large type
+
     name = forms.CharField(label=_("Name"), max_length=60, widget=forms.TextInput({"autocomplete": "off"}))
     relation = forms.ChoiceField(label=_("Who is this to you?"))
     email = forms.CharField(
@@ -174,7 +180,7 @@ class CareForm(forms.Form):
         widget=forms.TextInput({"type": "tel", "autocomplete": "off"}),
     )
     simple_mode = forms.BooleanField(
-        label=_("Use larger type and simpler pages"),
+        label=_("Simple mode: larger type and simpler pages"),
         help_text=_("You can change this at any time in your settings."),
         required=False,
     )
@@ -191,6 +197,17 @@ class CareForm(forms.Form):
         else:
             del self.fields["simple_mode"]
 
+    def only(self, names: Collection[str]) -> "CareForm":
+        """One question of it, for a page that asks one at a time; what is to choose lies open there."""
+        relation = self.fields["relation"]
+        assert isinstance(relation, forms.ChoiceField)
+        choices = list(relation.choices)[1:]
+        relation.widget = forms.RadioSelect()
+        relation.choices = choices
+        for name in self.fields.keys() - set(names):
+            del self.fields[name]
+        return self
+
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
@@ -206,7 +223,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         labels = {
             "language": _("Language"),
             "time_zone": _("Time zone"),
-            "simple_mode": _("Larger type and simpler pages"),
+            "simple_mode": _("Simple mode: larger type and simpler pages"),
         }
         help_texts = {
             "nickname": _("Companions will use this name. You may leave it empty."),

@@ -99,9 +99,12 @@ def _contact(request: HttpRequest, user: User) -> HttpResponse:
     present = given[0] if given else None
     details = _open(present) if present else None
     suggest_simple = user.age_band is AgeBand.ELDER and not user.simple_mode
+    large = suggest_simple or user.simple_mode
     form = CareForm(
         request.POST or None, user=user, minor=False, suggest_simple=suggest_simple, initial=_initial(details)
     )
+    if large and (question := _next_question(request, form, details)):
+        return question
     if form.is_valid():
         now = timezone.now()
         contacts.add(user, form.details, actor=user.pk, now=now, instead_of=present)
@@ -110,6 +113,43 @@ def _contact(request: HttpRequest, user: User) -> HttpResponse:
         messages.success(request, _("Your emergency contact is saved."))
         return redirect("settings" if present else "account_next")
     return render(request, "accounts/care.html", {"form": form, "step": "contact", "details": details})
+
+
+def _next_question(
+    request: HttpRequest, form: CareForm, details: ContactDetails | None
+) -> HttpResponse | None:
+    """Large type, one question a page; answers travel along as hidden fields. None: all of them are given and good.
+
+    Older people see it before they choose anything: they are led by large type (final article 15).
+    """
+    given = request.POST.get("step", str(len(CareForm.QUESTIONS)) if request.POST else "")
+    at = min(int(given), len(CareForm.QUESTIONS)) if given.isdecimal() else 0  # how many were answered
+    known = {name: field for name in form.fields if (field := request.POST.get(name)) is not None}
+    wrong = next(
+        (i for i, names in enumerate(CareForm.QUESTIONS[:at]) if form.errors.keys() & set(names)), None
+    )
+    shown = max(at - 2, 0) if "back" in request.POST else at if wrong is None else wrong
+    if shown == len(CareForm.QUESTIONS):
+        return None
+    names = CareForm.QUESTIONS[shown]
+    if shown != wrong:  # not asked yet, or asked again: no reproach
+        values = form.initial | known
+        form = CareForm(
+            None,
+            user=_user(request),
+            minor=False,
+            suggest_simple="simple_mode" in form.fields,
+            initial=values,
+        )
+    context = {
+        "form": form.only(names),
+        "kept": [(name, value) for name, value in known.items() if name not in names],
+        "details": details,
+        "step_number": shown + 1,
+        "step_total": len(CareForm.QUESTIONS),
+        "simple_mode": True,
+    }
+    return render(request, "simple/contact.html", context)
 
 
 @login_required

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import get_language
 
-from accounts import switches
+from accounts import simple_mode, switches
 from accounts.models import User
 from companion import service_notices
 from companion.llm import client
@@ -28,7 +28,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     policy = effective_policy(user, timezone.now()) if isinstance(user, User) else None
     return {
         "policy": policy,
-        "simple_mode": bool(policy and policy.simple_mode),
+        "simple_mode": simple_mode.chosen(request),
         "demo_model": settings.ANBAN_DEMO_MODEL,
         "model_status": client.status(),
         # Called by the templates that show them.

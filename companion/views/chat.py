@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import realtime, switches
+from accounts import realtime, simple_mode, switches
 from accounts.models import Notice, User
 from companion import (
     access,
@@ -149,7 +149,8 @@ def _chat_page(
         "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
         "is_minor": actor.policy.is_minor,
     }
-    return _private(render(request, "companion/chat.html", context))
+    page_of = simple_mode.page_for(request, "companion/chat.html", "simple/chat.html")
+    return _private(render(request, page_of, context))
 
 
 def _in_charge(actor: access.Actor) -> str:

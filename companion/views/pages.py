@@ -11,23 +11,31 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language, to_locale
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import simple_mode
 from accounts.care import AGREEMENT_VERSION
 from accounts.models import User
 from companion import personas
 from companion.llm import weights
 from companion.templatetags.page import HELP_COUNTRY, TEXT_COOKIE, TEXT_SIZES, THEME_COOKIE, THEMES
+from companion.views import simple as simple_views
 from guardians.limits import effective_policy
 from safety import resources
 
 HOME_PORTRAITS = 7
+_FIRST = ("medical", "police", "fraud", "crisis")  # kinds of help lines
 COOKIE_AGE = 365 * 24 * 3600  # seconds
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     policy = effective_policy(request.user, timezone.now()) if isinstance(request.user, User) else None
-    shown = personas.visible_personas(policy, get_language() or "en")
-    return render(request, "pages/home.html", {"personas": shown[:HOME_PORTRAITS]})
+    language = get_language() or "en"
+    if simple_mode.chosen(request):
+        mine = simple_views.home_context(request.user, language) if isinstance(request.user, User) else {}
+        return render(request, "simple/home.html", mine)
+    shown = personas.visible_personas(policy, language)
+    context = {"personas": shown[:HOME_PORTRAITS], "suggest_simple": simple_views.suggested(request)}
+    return render(request, "pages/home.html", context)
 
 
 @require_safe
@@ -80,8 +88,13 @@ def help_page(request: HttpRequest) -> HttpResponse:
     countries.pop("", None)
     country = request.GET.get("country", "")
     chosen = country if country in countries else HELP_COUNTRY
-    context = {"lines": resources.help_lines(chosen), "countries": countries.items(), "country": chosen}
-    return render(request, "pages/help.html", context)
+    lines = resources.help_lines(chosen)
+    if simple := simple_mode.chosen(request):  # what cannot wait first, then money
+        lines.sort(
+            key=lambda line: next((i for i, kind in enumerate(_FIRST) if kind in line.kinds), len(_FIRST))
+        )
+    context = {"lines": lines, "countries": countries.items(), "country": chosen}
+    return render(request, "simple/help.html" if simple else "pages/help.html", context)
 
 
 @require_POST

@@ -15,7 +15,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import switches
+from accounts import simple_mode, switches
 from accounts.models import User
 from companion import authoring, personas, service_notices
 from companion.cards import Mood, Relationship
@@ -39,7 +39,8 @@ def gallery(request: HttpRequest) -> HttpResponse:
     ]
     own = personas.own_personas(policy, _language()) if policy is not None else []
     context = {"page": page, "filters": filters, "filtered": mood or relationship, "own": own}
-    return render(request, "companion/gallery.html", context)
+    page_of = simple_mode.page_for(request, "companion/gallery.html", "simple/gallery.html")
+    return render(request, page_of, context)
 
 
 @require_safe

@@ -74,6 +74,7 @@ export function createComposer(form, { conversation, limit, say, send, stop }) {
   return {
     field,
     composing,
+    submit,
     /** @param {boolean} yes whether a reply is being written */
     replying(yes) {
       replying = yes;

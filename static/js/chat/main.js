@@ -35,7 +35,10 @@ let shown = ""; // the notice of which the server knows that it was in sight
 let farewell = null; // the frame with which this page left, until the server confirms it
 let usage = { minutes_left: null, quiet_until: null };
 let met = false; // the line was ready once
+/** @type {import("./store.js").Message | null} */
+let whole = null; // what somebody else has said to the end, in the frame that is read
 let voice = null;
+let aloud = null;
 let heard = ""; // the last words said aloud
 
 const scroll = followBottom(get("scroll"), log.list, showPill);
@@ -80,7 +83,9 @@ loadOlder(get("scroll"), log.list, say("older_failed"), (older) => {
 /** @param {any} frame */
 function receive(frame) {
   const wasLeft = store.left;
+  whole = null;
   for (const change of store.receive(frame)) show(change);
+  if (whole && !store.left) aloud?.came(log.find("id", whole.id), whole.author);
   switch (frame.kind) {
     case "ready":
       if (wasLeft && frame.state !== "left") {
@@ -139,6 +144,7 @@ function receive(frame) {
 
 /** @param {import("./store.js").Change} change */
 function show({ put, instead, pending, why, link, grow, show, text, drop }) {
+  if (put && put.author !== "user" && put.state !== "streaming") whole = put;
   if (grow) log.grow(grow, text);
   else if (show) log.show(show, text);
   else if (drop) log.drop("id", drop);
@@ -274,6 +280,7 @@ function tell(frame, form, button) {
 function leave(frame) {
   farewell = frame ?? farewell;
   voice?.stop();
+  aloud?.stop(); // nothing of the persona is heard either
   composer.unsay(heard);
   heard = "";
   for (const change of store.leave()) show(change);
@@ -301,6 +308,7 @@ const acts = {
   },
   regenerate: (node) => line.send({ type: "regenerate", message: node.dataset.id }),
   retry: (node) => line.send({ type: "retry", message: node.dataset.id }),
+  read: (node) => aloud.toggle(node),
   report(node, link) {
     link.search = `?message=${node.dataset.id}`; // a cloned message got its id after its link
   },
@@ -364,14 +372,25 @@ get("leave").addEventListener("submit", (event) => {
 const microphone = get("voice");
 if (microphone && ("SpeechRecognition" in globalThis || "webkitSpeechRecognition" in globalThis)) {
   microphone.hidden = false;
-  microphone.addEventListener("click", async function load() {
+  const hear = async () => {
     const { createVoice } = await import("./voice.js").catch(() => ({}));
     if (!createVoice) return panels.bar({ text: say("voice_failed") });
-    microphone.removeEventListener("click", load);
-    voice ??= createVoice(microphone, { say, bar: panels.bar, heard: listen });
-    voice.start();
-  });
+    microphone.removeEventListener("click", first);
+    const begins = () => aloud?.stop();
+    const ends = (spoke) => spoke && !store.left && recall("anban.spoken") === "send" && composer.submit();
+    voice ??= createVoice(microphone, { say, bar: panels.bar, heard: listen, begins, ends });
+  };
+  const first = () => hear().then(() => voice?.start());
+  // Where it is the first thing to press, the first press is already the one that counts.
+  if (document.body.classList.contains("simple")) hear();
+  else microphone.addEventListener("click", first);
+  const sends = get("voice-send");
+  for (const choice of root.querySelectorAll("[data-voice-choice]")) choice.hidden = false;
+  sends.checked = recall("anban.spoken") === "send";
+  sends.addEventListener("change", () => remember("anban.spoken", sends.checked ? "send" : ""));
 }
+if (get("aloud") && "speechSynthesis" in globalThis)
+  import("./aloud.js").then(({ createAloud }) => (aloud = createAloud(root, log.list, say))).catch(() => {});
 
 /** What was said aloud is a draft; the server alone knows the words that mean leaving. @param {string} text */
 function listen(text) {
@@ -380,8 +399,9 @@ function listen(text) {
   line.send({ type: "voice", text });
 }
 
-get("enter").checked = recall("anban.enter") !== "newline";
-get("enter").addEventListener("change", ({ target }) => remember("anban.enter", target.checked ? "" : "newline"));
+const enter = get("enter"); // not in simple mode
+if (enter) enter.checked = recall("anban.enter") !== "newline";
+enter?.addEventListener("change", ({ target }) => remember("anban.enter", target.checked ? "" : "newline"));
 // Where the page is not told of the keyboard (iOS), the room that is left is measured; a pinch is no keyboard.
 visualViewport?.addEventListener("resize", () => {
   if (visualViewport.scale < 1.01) root.style.setProperty("--room", `${visualViewport.height}px`);

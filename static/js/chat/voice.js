@@ -8,14 +8,15 @@ const HOLD = 400; // ms; shorter is a tap, which listens until a pause
 
 /**
  * @param {HTMLElement} button
- * @param {{say: (key: string) => string, heard: (text: string) => void,
- *          bar: (said: import("./panels.js").Said | null) => void}} options
+ * @param {{say: (key: string) => string, heard: (text: string) => void, begins: () => void, ends: (spoke: boolean) => void,
+ *          bar: (said: import("./panels.js").Said | null) => void}} options `ends`: it listens no more, and heard something
  */
-export function createVoice(button, { say, heard, bar }) {
+export function createVoice(button, { say, heard, begins, ends, bar }) {
   const ear = new Recognition();
   let listening = false;
   let known = recall(KNOWN) === "yes";
   let held = false;
+  let spoke = false;
   let timer = 0;
 
   function set(on) {
@@ -33,7 +34,10 @@ export function createVoice(button, { say, heard, bar }) {
 
   ear.lang = document.documentElement.lang.startsWith("zh") ? "zh-CN" : "en-US";
   ear.onstart = () => set(true);
-  ear.onend = () => set(false);
+  ear.onend = () => {
+    if (listening) ends(spoke);
+    set(false);
+  };
   ear.onerror = ({ error }) => {
     set(false);
     if (error === "no-speech" || error === "aborted") return;
@@ -42,7 +46,9 @@ export function createVoice(button, { say, heard, bar }) {
   ear.onresult = ({ results, resultIndex }) => {
     for (const result of [...results].slice(resultIndex)) {
       const text = result[0].transcript.trim();
-      if (result.isFinal && text) heard(text);
+      if (!result.isFinal || !text) continue;
+      spoke = true;
+      heard(text);
     }
   };
 
@@ -50,7 +56,9 @@ export function createVoice(button, { say, heard, bar }) {
     start() {
       if (listening) return;
       // The first use says where the voice may go.
-      if (!known) return bar({ text: say("voice_first"), label: say("speak"), run: agree });
+      if (!known) return bar({ text: say("voice_first"), label: say("voice_yes"), run: agree });
+      spoke = false;
+      begins();
       set(true);
       ear.start();
     },
