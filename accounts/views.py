@@ -7,6 +7,7 @@ from typing import cast
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -25,9 +26,8 @@ from accounts.staff import has_second_step
 from guardians import consents, contacts, invitations, links
 from guardians.limits import effective_policy
 from guardians.models import EmergencyContact, Guardianship
-from safety import cases
-
-UNSAFE = EmergencyContact.State.UNSAFE
+from guardians.views import contacts as contact_pages
+from safety import cases, contact_agreement
 
 
 @login_required
@@ -95,8 +95,8 @@ def _guardian(request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _contact(request: HttpRequest, user: User) -> HttpResponse:
-    given = [row for row in contacts.of(user) if row.state != UNSAFE]
-    present = given[0] if given else None
+    named = contacts.of(user)
+    present = next(iter(contacts.usable(named)), None)
     details = _open(present) if present else None
     suggest_simple = user.age_band is AgeBand.ELDER and not user.simple_mode
     large = suggest_simple or user.simple_mode
@@ -107,12 +107,20 @@ def _contact(request: HttpRequest, user: User) -> HttpResponse:
         return question
     if form.is_valid():
         now = timezone.now()
-        contacts.add(user, form.details, actor=user.pk, now=now, instead_of=present)
-        if form.cleaned_data.get("simple_mode"):
-            preferences.change(user, simple_mode=True)
-        messages.success(request, _("Your emergency contact is saved."))
-        return redirect("settings" if present else "account_next")
-    return render(request, "accounts/care.html", {"form": form, "step": "contact", "details": details})
+        try:
+            contact_agreement.give(user, form.details, now=now, instead_of=present)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            if form.cleaned_data.get("simple_mode"):
+                preferences.change(user, simple_mode=True)
+            messages.success(request, _("Your emergency contact is saved."))
+            return redirect("settings" if present else "account_next")
+    return render(
+        request,
+        "accounts/care.html",
+        {"form": form, "step": "contact", "details": details, "refused": contacts.who_refused(named)},
+    )
 
 
 def _next_question(
@@ -145,6 +153,7 @@ def _next_question(
         "form": form.only(names),
         "kept": [(name, value) for name, value in known.items() if name not in names],
         "details": details,
+        "refused": contacts.who_refused(contacts.of(_user(request))),
         "step_number": shown + 1,
         "step_total": len(CareForm.QUESTIONS),
         "simple_mode": True,
@@ -193,9 +202,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
             "guardian": _open(link) if link else None,
             "guardian_active": link is not None and link.state == Guardianship.State.ACTIVE,
             "staff_second_step": user.is_staff and has_second_step(user),
-            "contacts": []
-            if minor
-            else [(row, _open(row)) for row in contacts.of(user) if row.state != UNSAFE],
+            **({} if minor else contact_pages.context(user, timezone.now())),
         },
     )
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts import audit
-from safety import care_notices, escalation, recipients
+from safety import escalation, recipients
 from safety.models import CrisisCase, Delivery
 from safety.recipients import Reach
 
@@ -39,8 +39,6 @@ class AnswerError(Exception):
 
 def link(delivery: Delivery) -> str:
     """The address for the notice; "" for notices that lead elsewhere."""
-    if delivery.template == "care":
-        return care_notices.link(delivery)
     if delivery.template != "near":
         return ""
     return f"{settings.SITE_URL}{reverse('alert_contact', args=[_signer.sign(str(delivery.pk))])}"

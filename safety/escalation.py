@@ -33,6 +33,7 @@ EVENTS: Final = frozenset(
         "contact_withheld",
         "contact_answered",
         "contact_unsafe",
+        "contact_refused",
         "safeguarding_told",
         "recipient_unreachable",
         "acknowledged",

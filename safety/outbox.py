@@ -26,7 +26,16 @@ from django.db import connection, connections, transaction
 from django.db.models import Q
 
 from accounts import realtime
-from safety import alert_texts, care_notices, channels, clock, contact_answers, outcomes, recipients
+from safety import (
+    alert_texts,
+    care_notices,
+    channels,
+    clock,
+    contact_agreement,
+    contact_answers,
+    outcomes,
+    recipients,
+)
 from safety.channels import Permanent, Temporary
 from safety.crash import POINTS as CRASH_POINTS
 from safety.crash import crash_at
@@ -125,7 +134,7 @@ class Dispatcher:
                 return
             assert reach is not None
             _refuse_oversized(reach)
-            notice = alert_texts.compose(delivery, reach, link=contact_answers.link(delivery))
+            notice = alert_texts.compose(delivery, reach, link=_link(delivery))
         except Exception as error:
             fault = Temporary("database") if outcomes.is_of_the_database(error) else error
             self._settle(_Job(delivery, "", 0), fault, now)
@@ -313,6 +322,13 @@ def _show(owner: str, pk: int, case_pk: int | None, now: dt.datetime) -> bool:
     crash_at("before_in_app_commit")
     transaction.on_commit(lambda: crash_at("after_in_app"))
     return True
+
+
+def _link(delivery: Delivery) -> str:
+    """The page that a notice leads to; "" where the text itself knows."""
+    if delivery.template != "care":
+        return contact_answers.link(delivery)
+    return contact_agreement.link(delivery) or care_notices.link(delivery)
 
 
 def _codes(delivery: Delivery) -> dict[str, int | str]:

@@ -32,6 +32,7 @@ _STEPS: Final[dict[str, Promise]] = {
     "contact_answered": gettext_lazy("An answer to the notice came from: %(near)s."),
     "contact_withheld": gettext_lazy("The team decided not to tell anybody near you."),
     "contact_unsafe": gettext_lazy("You marked somebody as unsafe. They are not told."),
+    "contact_refused": gettext_lazy("Your contact told us that they do not want to be told."),
     "safeguarding_told": gettext_lazy("The person of the team who is responsible for protection was told."),
     "handed_back": gettext_lazy("The human left, and the companion could answer again."),
     "follow_up": gettext_lazy("The team wrote again to ask how you are."),

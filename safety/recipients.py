@@ -20,7 +20,6 @@ from guardians.models import EmergencyContact, Guardianship
 from safety.models import Delivery, PushSubscription, Sanction, Shift
 
 Channel = Delivery.Channel
-REACHABLE = (EmergencyContact.State.GIVEN, EmergencyContact.State.CONFIRMED)
 STAFF: Final = (User.Role.MODERATOR, User.Role.OPERATOR)
 # The ladder of the canary: its first rung is empty, so that its notice needs the sweep as well as the outbox.
 CANARY: Final[Mapping[str, Sequence[str]]] = {"1": [], "2": ["canary:0"]}
@@ -61,7 +60,9 @@ def reach(recipient: str) -> Reach | None:
             return None
         return Reach(user.nickname, user.email, "", user.language, user.pk)
     if kind == "contact":
-        contact = EmergencyContact.objects.filter(pk=name, state__in=REACHABLE).select_related("user").first()
+        contact = (
+            EmergencyContact.objects.filter(pk=name, state__in=contacts.USABLE).select_related("user").first()
+        )
         if contact is None:
             return None
         details = contacts.open_details(contact)
@@ -122,9 +123,7 @@ def near(user: User) -> list[str]:
     guardians = [f"guardian:{guardian.pk}" for guardian in guardians_of(user, Right.ALERTS)]
     if not guardians and (link := links.current(user)) is not None:
         guardians = [f"link:{link.pk}"]
-    return guardians + [
-        f"contact:{contact.pk}" for contact in contacts.of(user) if contact.state in REACHABLE
-    ]
+    return guardians + [f"contact:{contact.pk}" for contact in contacts.usable(contacts.of(user))]
 
 
 def without(recipients: Iterable[str], *, subject: uuid.UUID) -> list[str]:

@@ -67,6 +67,7 @@ EVENTS: Final[dict[str, Promise]] = {
     "contact_withheld": _("Contacts not told, by decision"),
     "contact_answered": _("Contact answered"),
     "contact_unsafe": _("Contact marked unsafe"),
+    "contact_refused": _("Contact does not want to be told"),
     "safeguarding_told": _("Safeguarding lead told"),
     "recipient_unreachable": _("Somebody could not be reached"),
     "acknowledged": _("Seen by staff"),

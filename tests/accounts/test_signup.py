@@ -81,6 +81,7 @@ def test_everybody_signs_up_in_two_steps(years: int, missing: str, language: str
     assert set(AuditEntry.objects.filter(subject=user.pk).values_list("action", flat=True)) == {
         "account.created",
         "account.care_completed",
+        *(["account.contact_asked"] if years >= 18 else []),
     }
 
 
