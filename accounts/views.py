@@ -1,6 +1,5 @@
 """Account pages that allauth does not have: what is still needed, and settings."""
 
-import contextlib
 import uuid
 from typing import cast
 
@@ -23,10 +22,11 @@ from accounts.care import ContactDetails
 from accounts.forms import AccountForm, CareForm, SettingsForm
 from accounts.models import User
 from accounts.staff import has_second_step
-from guardians import consents, contacts, invitations, links
-from guardians.limits import effective_policy
+from guardians import contacts, links
+from guardians.limits import effective_policy, needs_guardian
 from guardians.models import EmergencyContact, Guardianship
 from guardians.views import contacts as contact_pages
+from guardians.views import looked_after
 from safety import cases, contact_agreement
 
 
@@ -46,7 +46,7 @@ def care(request: HttpRequest) -> HttpResponse:
     policy = effective_policy(user, now)
     if policy.missing in ("birth_date", "agreement"):
         return _complete_account(request, user)
-    return _guardian(request, user) if policy.is_minor else _contact(request, user)
+    return looked_after.page(request, user) if needs_guardian(user, now) else _contact(request, user)
 
 
 def _complete_account(request: HttpRequest, user: User) -> HttpResponse:
@@ -57,41 +57,6 @@ def _complete_account(request: HttpRequest, user: User) -> HttpResponse:
         )
         return redirect("care")
     return render(request, "accounts/care.html", {"form": form, "step": "account"})
-
-
-def _guardian(request: HttpRequest, user: User) -> HttpResponse:
-    link = links.current(user)
-    details = _open(link) if link else None
-    active = link is not None and link.state == Guardianship.State.ACTIVE
-    waits = link is not None and link.state == Guardianship.State.ACCEPTED
-    form = None
-    if not active and not waits:
-        form = CareForm(
-            request.POST or None, user=user, minor=True, suggest_simple=False, initial=_initial(details)
-        )
-        if form.is_valid():
-            # The guardian may have consented a moment ago: then the page says so instead of replacing them.
-            with contextlib.suppress(links.LinkError):
-                links.invite(user, form.details, actor=user.pk, now=timezone.now())
-            return redirect("care")
-    return render(
-        request,
-        "accounts/care.html",
-        {
-            "form": form,
-            "step": "guardian",
-            "details": details,
-            "link": link,
-            "consented": active and consents.in_force(user),
-            "withdrawn": active,
-            "waits": waits,
-            "yours_to_confirm": link is not None and waits and invitations.may_confirm(link, user),
-            "answered_by": link.guardian if link is not None and waits else None,
-            "sent_at": link.invitations.order_by("-created_at").values_list("created_at", flat=True).first()
-            if link
-            else None,
-        },
-    )
 
 
 def _contact(request: HttpRequest, user: User) -> HttpResponse:
@@ -191,7 +156,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
             settings.LANGUAGE_COOKIE_NAME, form.cleaned_data["language"], max_age=365 * 24 * 3600
         )
         return response
-    minor = user.age_band is not None and user.age_band.is_minor
+    minor = needs_guardian(user, timezone.now())
     link = links.current(user) if minor else None
     return render(
         request,

@@ -1,7 +1,7 @@
 """Who may do what for whom. The only door to guardianship rights, kept by django-guardian as rows of GuardianRight.
 
 A right is asked for with the link, so one guardian of two children has two sets of rights, and a link that is not in force
-gives none.
+gives none. Nor does one to somebody who has come of age, in the minutes until it is ended (guardians/endings.py).
 """
 
 import uuid
@@ -10,15 +10,17 @@ from typing import Final
 
 from django.db import models
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from guardian.shortcuts import assign_perm, get_objects_for_user
 
 from accounts.models import User
+from guardians import limits
 from guardians.models import GuardianRight, Guardianship
 
 
 class Role(models.TextChoices):
-    """What a guardian may do, as guardians themselves choose it."""
+    """What a guardian may do, as guardians themselves choose it. Every role is told of a danger."""
 
     MANAGE = "manage", _("Everything: panel, settings, consent, alerts")
     VIEW = "view", _("See the panel and be told of a danger")
@@ -68,7 +70,7 @@ def role_of(link: Guardianship) -> Role | None:
 def link_of(guardian: User, minor_id: uuid.UUID, right: Right) -> Guardianship:
     """The link in force through which this guardian has this right over this minor. Raises NotFound."""
     link = links_with(guardian, right).filter(minor=minor_id).select_related("minor").first()
-    if link is None:
+    if link is None or limits.of_age(link.minor, timezone.now()):
         raise NotFound
     return link
 
@@ -81,15 +83,22 @@ def links_with(guardian: User, right: Right) -> QuerySet[Guardianship]:
     return held.filter(guardian=guardian, state=Guardianship.State.ACTIVE)
 
 
-def guardians_of(user: User, right: Right | None = None) -> QuerySet[User]:
-    """The people whose guardianship of this person is in force; with a right: those of them who have it."""
-    links = Guardianship.objects.filter(minor=user, state=Guardianship.State.ACTIVE)
+def in_force(minor: User, right: Right | None = None) -> QuerySet[Guardianship]:
+    """The links in force to this person; with a right: those that give it."""
+    links = Guardianship.objects.filter(minor=minor, state=Guardianship.State.ACTIVE)
     if right is not None:
         held = GuardianRight.objects.filter(
             permission__codename=right.value, user=models.OuterRef("guardian")
         )
         links = links.filter(models.Exists(held.filter(content_object=models.OuterRef("pk"))))
-    return User.objects.filter(pk__in=links.values("guardian"))
+    return links
+
+
+def guardians_of(user: User, right: Right | None = None) -> QuerySet[User]:
+    """The people whose guardianship of this person is in force; with a right: those of them who have it."""
+    if limits.of_age(user, timezone.now()):
+        return User.objects.none()
+    return User.objects.filter(pk__in=in_force(user, right).values("guardian"))
 
 
 def wards_of(user: User) -> QuerySet[User]:

@@ -11,6 +11,8 @@ from django.db import transaction
 from accounts import audit
 from accounts.generation import policy_changed
 from accounts.models import User
+from guardians import access, links
+from guardians.access import Right
 from guardians.models import Consent, Guardianship
 
 VERSION = "2026-11.1"  # of templates/guardians/_consent.html
@@ -68,7 +70,10 @@ def give_again(link: Guardianship, guardian: User, boxes: Boxes, now: dt.datetim
 
 @transaction.atomic
 def withdraw(link: Guardianship, guardian: User, now: dt.datetime) -> bool:
-    """From the next frame on nobody talks (threat T37). The link stays: a guardian is still told of a danger."""
+    """From the next frame on nobody talks (threat T37). The link stays: a guardian is still told of a danger.
+
+    Who does not manage neither gives nor withdraws, and nobody talks on what they agreed to when they answered.
+    """
     row = _mine(link, guardian)
     if row is None:
         return False
@@ -86,17 +91,17 @@ def withdraw(link: Guardianship, guardian: User, now: dt.datetime) -> bool:
     return bool(changed)
 
 
+def over(link: Guardianship, by: User | None, now: dt.datetime) -> None:
+    """The link ends, and what was agreed to with it. In the caller's transaction, which says so in the log."""
+    Consent.objects.filter(link=link, withdrawn_at=None).update(withdrawn_at=now, withdrawn_by=by)
+
+
 def in_force(minor: User) -> bool:
-    """One guardian's consent is enough, and one who withdraws ends only their own."""
-    return Consent.objects.filter(
-        link__minor=minor, link__state=Guardianship.State.ACTIVE, withdrawn_at=None
-    ).exists()
+    """One guardian's consent is enough, of those who manage; one who withdraws ends only their own."""
+    return Consent.objects.filter(link__in=access.in_force(minor, Right.EDIT), withdrawn_at=None).exists()
 
 
 def _mine(link: Guardianship, guardian: User) -> Guardianship | None:
-    """The link as it is now, locked, if it is this guardian's and in force."""
-    return (
-        Guardianship.objects.select_for_update()
-        .filter(pk=link.pk, guardian=guardian, state=Guardianship.State.ACTIVE)
-        .first()
-    )
+    """The link as it is now, locked, if it is this guardian's, in force, and they manage."""
+    links.lock(link.minor_id)
+    return access.links_with(guardian, Right.EDIT).select_for_update(of=("self",)).filter(pk=link.pk).first()

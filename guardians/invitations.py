@@ -16,6 +16,7 @@ from accounts import audit
 from accounts.generation import policy_changed
 from accounts.models import User
 from guardians import access, consents, limits, links
+from guardians.access import Role
 from guardians.consents import Boxes
 from guardians.models import Guardianship, Invitation
 
@@ -25,7 +26,7 @@ State = Guardianship.State
 
 
 class InvitationError(Exception):
-    """Why an invitation cannot be made or answered. `code` names the sentence of the page (guardians/views/invitations.py)."""
+    """Why an invitation cannot be made or answered. `code` names a sentence of the page (views/invitations.py)."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -109,14 +110,14 @@ def check(invitation: Invitation, user: User, *, minors_browser: bool, now: dt.d
 
 
 def accept(token: str, user: User, boxes: Boxes, *, minors_browser: bool, now: dt.datetime) -> Guardianship:
-    """The guardian agrees. In force at once when the minor named this very address and nobody else must be asked.
+    """The guardian agrees. In force at once when whoever has to say yes named this very address themselves.
 
-    Otherwise the minor confirms who answered the code, or the guardian in force agrees to a second one. Exactly one of
-    any number of attempts with a token succeeds. Raises InvitationError, and ValueError for missing boxes.
+    That is the minor for the first guardian, somebody who manages for a further one. Otherwise they confirm who answered.
+    Exactly one of any number of attempts with a token succeeds. Raises InvitationError, and ValueError for missing boxes.
     """
     invitation = find(token, now)
     check(invitation, user, minors_browser=minors_browser, now=now)
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         links.lock(invitation.link.minor_id)
         used = Invitation.objects.filter(pk=invitation.pk, used_at=None, expires_at__gt=now).update(
             used_at=now, used_by=user
@@ -127,7 +128,9 @@ def accept(token: str, user: User, boxes: Boxes, *, minors_browser: bool, now: d
         if link.state != State.INVITED:
             raise InvitationError("over")
         second = links.in_force(link.minor)
-        asked = second or invitation.method == Invitation.Method.CODE
+        by_guardian = link.named_by is not None and links.manages(link.named_by, link.minor)
+        trusted = by_guardian if second else not link.role_offered
+        asked = not trusted or invitation.method == Invitation.Method.CODE
         link.state = State.ACCEPTED if asked else State.ACTIVE
         link.guardian, link.consented_at = user, now
         link.save(update_fields=["state", "guardian", "consented_at"])
@@ -141,42 +144,52 @@ def accept(token: str, user: User, boxes: Boxes, *, minors_browser: bool, now: d
         )
         consents.write(link, user, boxes, invitation.method, now)
         if link.state == State.ACTIVE:
-            access.give(link, access.Role.MANAGE)
+            access.give(link, Role(link.role_offered) if second else Role.MANAGE)
     return link
 
 
-def confirm(link: Guardianship, *, by: User, now: dt.datetime) -> None:
-    """The other yes: the minor's own for the first guardian, the first guardian's for a second. Raises LinkError."""
-    with transaction.atomic(durable=True):
+def confirm(link: Guardianship, *, by: User, role: Role = Role.VIEW) -> None:
+    """The other yes. The minor's own for the first guardian, who manages. For a further one that of somebody who manages,
+    and they choose the role. Raises LinkError.
+    """
+    with transaction.atomic():
         links.lock(link.minor_id)
         row = Guardianship.objects.select_for_update().filter(pk=link.pk, state=State.ACCEPTED).first()
         if row is None or not may_confirm(row, by):
-            raise links.LinkError("not yours to confirm")
+            raise links.LinkError("not_yours")
         first = not links.in_force(row.minor)
         row.state = State.ACTIVE
         row.save(update_fields=["state"])
-        access.give(row, access.Role.MANAGE if first else access.Role.VIEW)
-        audit.record("guardian.confirmed", actor=by.pk, subject=row.minor_id, target=f"guardianship:{row.pk}")
+        role = Role.MANAGE if first else role
+        access.give(row, role)
+        audit.record(
+            "guardian.confirmed",
+            actor=by.pk,
+            subject=row.minor_id,
+            target=f"guardianship:{row.pk}",
+            role=role.value,
+        )
         policy_changed(row.minor_id)
 
 
-def refuse(link: Guardianship, *, by: User) -> None:
+def refuse(link: Guardianship, *, by: User, now: dt.datetime) -> None:
     """The other no; the minor may name somebody else. Raises LinkError."""
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
+        links.lock(link.minor_id)
         row = Guardianship.objects.select_for_update().filter(pk=link.pk, state=State.ACCEPTED).first()
         if row is None or not may_confirm(row, by):
-            raise links.LinkError("not yours to refuse")
-        row.state = State.ENDED
-        row.save(update_fields=["state"])
+            raise links.LinkError("not_yours")
+        row.state, row.ended_at = State.ENDED, now
+        row.save(update_fields=["state", "ended_at"])
+        consents.over(row, by, now)
         audit.record("guardian.refused", actor=by.pk, subject=row.minor_id, target=f"guardianship:{row.pk}")
         policy_changed(row.minor_id)
 
 
 def may_confirm(link: Guardianship, by: User) -> bool:
-    """Where a guardian is in force they decide on further ones; otherwise the minor does."""
-    in_force = Guardianship.objects.filter(minor=link.minor_id, state=State.ACTIVE)
-    if in_force.exists():
-        return in_force.filter(guardian=by).exists()
+    """Where a guardian is in force those who manage decide on further ones; otherwise the minor does."""
+    if links.in_force(link.minor):
+        return links.manages(by, link.minor)
     return by.pk == link.minor_id
 
 

@@ -1,15 +1,17 @@
-"""Minor and guardian: named by the minor (invited), in force by the guardian's consent and the other side's yes."""
+"""Minor and guardian: named (invited), in force by the guardian's consent and the other side's yes."""
 
 import datetime as dt
 import uuid
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts import audit
 from accounts.care import ContactDetails
 from accounts.generation import policy_changed
 from accounts.models import User
-from guardians import limits
+from guardians import access, limits
+from guardians.access import Right, Role
 from guardians.models import Guardianship
 
 _PLACE = "guardianship.details"
@@ -20,25 +22,43 @@ MOST = 4  # guardians of one minor
 
 
 class LinkError(Exception):
-    """The link is not in a state that allows this."""
+    """The link is not in a state that allows this, or not for this person.
+
+    `code`: waits, enough (naming); not_yours, equal, last (roles); asked, not_yet (asking to end it).
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
-def invite(minor: User, details: ContactDetails, *, actor: uuid.UUID, now: dt.datetime) -> Guardianship:
-    """Note whom the minor names as guardian, in place of somebody named before who has not answered.
+def invite(
+    minor: User,
+    details: ContactDetails,
+    *,
+    actor: uuid.UUID,
+    now: dt.datetime,
+    by: User | None = None,
+    role: Role = Role.VIEW,
+) -> Guardianship:
+    """Note who is named as guardian, in place of somebody the same side named before who has not answered.
 
-    Beside a guardian in force this is a second one, who needs the first one's yes. Raises ValidationError for details
-    that cannot be right, and LinkError while somebody who answered waits for a confirmation.
+    The minor names, or a guardian who manages (`by`) names another for a role, which is their yes as well. Beside a guardian
+    in force a minor's naming needs that one's yes. Raises ValidationError for details that cannot be right, and LinkError
+    while somebody who answered waits for a confirmation.
     """
     details = details.checked(owner=minor)
-    row = Guardianship(minor=minor, created_at=now)
+    row = Guardianship(minor=minor, created_at=now, named_by=by, role_offered=role.value if by else "")
     with transaction.atomic(durable=True):
         lock(minor.pk)
         open_links = Guardianship.objects.filter(minor=minor)
+        if by is not None and not manages(by, minor):
+            raise LinkError("not_yours")
         if open_links.filter(state=Guardianship.State.ACCEPTED).exists():
-            raise LinkError("somebody waits for a confirmation")
+            raise LinkError("waits")
         if open_links.filter(state=Guardianship.State.ACTIVE).count() >= MOST:
-            raise LinkError("enough guardians")
-        open_links.filter(state=Guardianship.State.INVITED).delete()
+            raise LinkError("enough")
+        named(minor, by).delete()
         row.details = details.seal(minor.pk, _PLACE, row.pk)
         row.save(force_insert=True)
         audit.record(
@@ -53,15 +73,24 @@ def invite(minor: User, details: ContactDetails, *, actor: uuid.UUID, now: dt.da
     return row
 
 
+def named(minor: User, by: User | None) -> QuerySet[Guardianship]:
+    """Whom this side, the minor or one guardian, has named and who has not answered."""
+    rows = Guardianship.objects.filter(minor=minor, state=Guardianship.State.INVITED)
+    return rows.filter(role_offered="") if by is None else rows.filter(named_by=by)
+
+
 def in_force(minor: User) -> bool:
     """Is there a guardian in force?"""
-    return Guardianship.objects.filter(minor=minor, state=Guardianship.State.ACTIVE).exists()
+    return access.in_force(minor).exists()
+
+
+def manages(user: User, minor: User) -> bool:
+    return access.in_force(minor, Right.EDIT).filter(guardian=user).exists()
 
 
 def current(minor: User) -> Guardianship | None:
     """The link in force, else the one that waits, else the open invitation."""
-    rows = Guardianship.objects.filter(minor=minor).exclude(state=Guardianship.State.ENDED)
-    return min(rows, key=lambda row: (_NEAREST.index(row.state), row.created_at), default=None)
+    return next(iter(of(minor)), None)
 
 
 def of(minor: User) -> list[Guardianship]:

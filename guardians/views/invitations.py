@@ -1,4 +1,4 @@
-"""Pages on which a minor invites a guardian and a guardian answers, consents and withdraws."""
+"""Pages on which a minor, or a guardian who manages, invites a guardian; and a guardian answers, consents and withdraws."""
 
 import io
 import logging
@@ -14,7 +14,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.mail import send_mail
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -28,11 +28,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import devices
 from accounts.models import User
-from companion import turns
-from guardians import consents, invitations, links
+from guardians import access, consents, invitations, limits, links
+from guardians.access import Right
 from guardians.consents import Boxes
 from guardians.invitations import InvitationError
 from guardians.models import Guardianship, Invitation
+from guardians.views import roles
 from safety.alert_texts import name_of
 
 log = logging.getLogger(__name__)
@@ -68,15 +69,20 @@ _WHY: dict[str, Promise] = {
 
 @login_required
 @require_POST
-def invite_by_mail(request: HttpRequest) -> HttpResponse:
-    """Send the link to the address that the minor gave. A failed mail server leaves the code."""
-    link = _open_invitation(request)
+def invite_by_mail(request: HttpRequest, pk: uuid.UUID | None = None) -> HttpResponse:
+    """Send the link to the address that was given. A failed mail server leaves the code."""
+    link, back = _open_invitation(request, pk)
     token = _token(request, link, Invitation.Method.MAIL)
     if token is None:
-        return redirect("care")
+        return redirect(back)
     address = links.open_details(link).email
     # A name is the one thing in the mail that somebody typed: only one that is a name.
-    context = {"minor": name_of(_user(request)), "link": _address(token), "hours": 48}
+    context = {
+        "minor": name_of(link.minor),
+        "link": _address(token),
+        "hours": 48,
+        "by_guardian": bool(link.role_offered),
+    }
     try:
         send_mail(
             _("Anban: somebody names you as their guardian"),
@@ -89,20 +95,21 @@ def invite_by_mail(request: HttpRequest) -> HttpResponse:
         messages.warning(request, _("We could not send the e-mail just now. Please show the code instead."))
     else:
         messages.success(request, _("The invitation is on its way. The link in it works for 48 hours."))
-    return redirect("care")
+    return redirect(back)
 
 
 @never_cache
 @login_required
 @require_POST
-def invite_by_code(request: HttpRequest) -> HttpResponse:
+def invite_by_code(request: HttpRequest, pk: uuid.UUID | None = None) -> HttpResponse:
     """A code to scan. Shown once, because only its hash is kept: asking again makes a new one."""
-    link = _open_invitation(request)
+    link, back = _open_invitation(request, pk)
     token = _token(request, link, Invitation.Method.CODE)
     if token is None:
-        return redirect("care")
+        return redirect(back)
     address = _address(token)
-    return render(request, "guardians/code.html", {"address": address, "picture": _picture(address)})
+    page = {"address": address, "picture": _picture(address), "back": back, "by_guardian": pk is not None}
+    return render(request, "guardians/code.html", page)
 
 
 @never_cache
@@ -121,7 +128,11 @@ def answer(request: HttpRequest) -> HttpResponse:
     token = request.session.get(_TOKEN, "")
     try:
         invitation = invitations.find(token, now)
-        page = {"minor": invitation.link.minor, "version": consents.VERSION}
+        page = {
+            "minor": invitation.link.minor,
+            "version": consents.VERSION,
+            "by_guardian": bool(invitation.link.role_offered),
+        }
         if not request.user.is_authenticated:
             return render(request, "guardians/invitation.html", page | {"next": reverse("invitation")})
         user = _user(request)
@@ -130,7 +141,10 @@ def answer(request: HttpRequest) -> HttpResponse:
         if request.method == "POST":
             boxes = _boxes(request)
             if boxes.complete and "adult" in request.POST:
-                link = invitations.accept(token, user, boxes, minors_browser=same, now=now)
+                with transaction.atomic(durable=True):
+                    link = invitations.accept(token, user, boxes, minors_browser=same, now=now)
+                    waits = link.state == Guardianship.State.ACCEPTED
+                    roles.tell(link, "waits" if waits else "joined", by=user)
                 del request.session[_TOKEN]
                 messages.success(request, _thanks(link))
                 return redirect("wards")
@@ -154,12 +168,14 @@ def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     link = get_object_or_404(Guardianship, pk=pk)
     back = "care" if link.minor_id == user.pk else "wards"
     try:
-        if request.POST.get("answer") == "yes":
-            invitations.confirm(link, by=user, now=timezone.now())
-            messages.success(request, _("Confirmed."))
-        else:
-            invitations.refuse(link, by=user)
-            messages.success(request, _("Refused. Nothing was shared with them."))
+        with transaction.atomic(durable=True):
+            if request.POST.get("answer") == "yes":
+                invitations.confirm(link, by=user, role=_role(request))
+                roles.tell(link, "joined", by=user, also=[link])
+                messages.success(request, _("Confirmed."))
+            else:
+                invitations.refuse(link, by=user, now=timezone.now())
+                messages.success(request, _("Refused. Nothing was shared with them."))
     except links.LinkError:
         if not _concerns(link, user):
             return HttpResponse(status=HTTPStatus.NOT_FOUND)
@@ -171,26 +187,17 @@ def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @login_required
 @require_safe
 def wards(request: HttpRequest) -> HttpResponse:
-    """The minors somebody looks after: state of the link, consent and its history, and the way to withdraw."""
+    """The minors somebody looks after, with what guardians settle among themselves; the panel has the rest."""
     user = _user(request)
     own = Guardianship.objects.filter(guardian=user).exclude(state=Guardianship.State.ENDED)
     rows = [
-        {
-            "link": link,
-            "consents": list(link.consents.order_by("-pk")),
-            "in_force": link.consents.filter(withdrawn_at=None).exists(),
-        }
-        for link in own.select_related("minor").order_by("created_at")
+        {"link": link, "panel": roles.panel_of(link), **roles.context(link)}
+        if link.state == Guardianship.State.ACTIVE
+        else {"link": link}
+        for link in own.select_related("minor", "guardian").order_by("created_at")
+        if not limits.of_age(link.minor, timezone.now())
     ]
-    waiting = [
-        link
-        for link in Guardianship.objects.filter(
-            state=Guardianship.State.ACCEPTED,
-            minor__in=own.filter(state=Guardianship.State.ACTIVE).values("minor"),
-        ).select_related("minor", "guardian")
-        if link.guardian_id != user.pk
-    ]
-    return render(request, "guardians/wards.html", {"rows": rows, "waiting": waiting})
+    return render(request, "guardians/wards.html", {"rows": rows})
 
 
 @login_required
@@ -198,19 +205,32 @@ def wards(request: HttpRequest) -> HttpResponse:
 def consent(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Withdraw, or give again with all boxes ticked anew."""
     user, now = _user(request), timezone.now()
-    link = get_object_or_404(Guardianship, pk=pk, guardian=user, state=Guardianship.State.ACTIVE)
+    link = get_object_or_404(access.links_with(user, Right.EDIT).select_related("minor", "guardian"), pk=pk)
+    back = roles.back(link)
     if "withdraw" in request.POST:
         with transaction.atomic(durable=True):
-            turns.stop_all(link.minor_id)  # a reply on its way ends as well
-            consents.withdraw(link, user, now)
-        messages.success(request, _("Withdrawn. No companion answers from this moment on."))
-        return redirect("wards")
+            if consents.withdraw(link, user, now):
+                roles.close_if_nobody_consents(link.minor)
+                roles.tell(link, "consent", by=user)
+        still = consents.in_force(link.minor)
+        messages.success(
+            request,
+            _("Withdrawn. They can still talk: another guardian has agreed.")
+            if still
+            else _("Withdrawn. No companion answers from this moment on."),
+        )
+        return redirect(back)
     boxes = _boxes(request)
     if not boxes.complete:
         messages.warning(request, _("Nothing was changed: all three boxes are needed."))
-    elif consents.give_again(link, user, boxes, now):
+        return redirect(back)
+    with transaction.atomic(durable=True):
+        given = consents.give_again(link, user, boxes, now)
+        if given:
+            roles.tell(link, "consent", by=user)
+    if given:
         messages.success(request, _("Thank you. Talking is possible again."))
-    return redirect("wards")
+    return redirect(back)
 
 
 def _token(request: HttpRequest, link: Guardianship, method: str) -> str | None:
@@ -222,8 +242,25 @@ def _token(request: HttpRequest, link: Guardianship, method: str) -> str | None:
         return None
 
 
-def _open_invitation(request: HttpRequest) -> Guardianship:
-    return get_object_or_404(Guardianship, minor=_user(request), state=Guardianship.State.INVITED)
+def _open_invitation(request: HttpRequest, pk: uuid.UUID | None) -> tuple[Guardianship, str]:
+    """Whom this person has named, and the page to go back to: the minor, or with `pk` a guardian who manages."""
+    user = _user(request)
+    if pk is None:
+        return get_object_or_404(links.named(user, None)), reverse("care")
+    invited = Guardianship.objects.filter(state=Guardianship.State.INVITED, named_by=user)
+    link = get_object_or_404(invited.select_related("minor"), pk=pk)
+    try:
+        return link, roles.back(access.link_of(user, link.minor_id, Right.EDIT))
+    except access.NotFound:
+        raise Http404 from None
+
+
+def _role(request: HttpRequest) -> access.Role:
+    """The least that can be asked for when nothing is chosen."""
+    try:
+        return access.Role(request.POST.get("role", access.Role.VIEW))
+    except ValueError:
+        return access.Role.VIEW
 
 
 def _boxes(request: HttpRequest) -> Boxes:
@@ -231,11 +268,7 @@ def _boxes(request: HttpRequest) -> Boxes:
 
 
 def _concerns(link: Guardianship, user: User) -> bool:
-    return user.pk in (link.minor_id, link.guardian_id) or (
-        Guardianship.objects.filter(
-            minor=link.minor_id, guardian=user, state=Guardianship.State.ACTIVE
-        ).exists()
-    )
+    return user.pk in (link.minor_id, link.guardian_id) or links.manages(user, link.minor)
 
 
 def _thanks(link: Guardianship) -> str:

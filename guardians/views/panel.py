@@ -21,6 +21,7 @@ from guardians import access, dashboard, links
 from guardians.access import Right
 from guardians.limits import effective_policy
 from guardians.models import Guardianship, PanelOpening
+from guardians.views import requests, roles, settings, spending
 
 ONCE_IN: Final = dt.timedelta(minutes=1)  # openings that follow sooner are the same one
 LIVE_FOR: Final = dt.timedelta(hours=1)  # a page that keeps itself up to date is noted again after this
@@ -30,6 +31,7 @@ LOG_AT_MOST: Final = 50
 PARTS: Final[Mapping[str, str]] = {
     "today": "guardians/panel_today.html",
     "alerts": "guardians/panel_alerts.html",
+    "requests": "guardians/_requests.html",
 }
 
 
@@ -42,7 +44,8 @@ def panel(request: HttpRequest, minor_id: uuid.UUID) -> HttpResponse:
     shown = _shown(link, now)
     _opened(link, now, ONCE_IN)
     role = access.role_of(link)
-    page = shown | {
+    page = shown | _set(link, now)
+    page |= {
         "stamps": dashboard.stamps(link, now),
         "may_delete": role is not None and Right.DELETE in access.RIGHTS[role],
     }
@@ -57,9 +60,9 @@ def part(request: HttpRequest, minor_id: uuid.UUID, name: str) -> HttpResponse:
     link = _link(request, minor_id, Right.VIEW)
     if name not in PARTS:
         raise Http404
-    shown = _shown(link, now)
+    shown = requests.context(link) if name == "requests" else _shown(link, now)
     _opened(link, now, LIVE_FOR)
-    return _private(render(request, PARTS[name], shown | {"stamps": dashboard.stamps(link, now)}))
+    return _private(render(request, PARTS[name], shown))
 
 
 @login_required
@@ -76,7 +79,7 @@ def mine(request: HttpRequest) -> HttpResponse:
             raise Http404
         return _private(render(request, "guardians/panel_nobody.html", page))
     link.minor = user
-    page |= _shown(link, now)
+    page |= _shown(link, now) | _set(link, now)
     return _private(render(request, "guardians/panel.html", page))
 
 
@@ -125,6 +128,16 @@ def _shown(link: Guardianship, now: dt.datetime) -> dict[str, Any]:
         "less": before.minutes - newest.minutes,
         "comparable": before.minutes > 0,
         "over": sum(alert.over for alert in panel.alerts),
+    }
+
+
+def _set(link: Guardianship, now: dt.datetime) -> dict[str, Any]:
+    """What guardians themselves asked, set, settled and allowed to be bought."""
+    return {
+        **requests.context(link),
+        **settings.context(link, effective_policy(link.minor, now)),
+        **spending.context(link),
+        **roles.context(link),
     }
 
 
