@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import switches
 from accounts.models import EventCounter, User
 from companion import dependence, notices, personas, statements, usage
-from companion.models import Conversation, Persona
+from companion.models import Conversation, Message, Persona
 from companion.notices import Pending
 from companion.personas import NotFound
 from guardians.limits import EffectivePolicy, effective_policy
@@ -162,6 +162,24 @@ def persona_gate(policy: EffectivePolicy, persona: Persona) -> Refusal | None:
     if persona.author_id is not None and switches.off(switches.Name.WRITTEN_PERSONAS):
         return Refusal("persona", "gallery")
     return None if personas.may_talk(policy, persona) else Refusal("persona", "gallery")
+
+
+def stop_closed(user_id: uuid.UUID, policy: EffectivePolicy) -> None:
+    """In the caller's transaction: replies of companions that this policy closes end at their next checkpoint."""
+    streaming = Message.objects.filter(conversation__user=user_id, state=Message.State.STREAMING)
+    rows = streaming.select_related("conversation__persona")
+    closed = [row.pk for row in rows if not personas.may_talk(policy, row.conversation.persona)]
+    streaming.filter(pk__in=closed).update(stop_requested=True)
+
+
+def reread(actor: Actor, conversation_id: uuid.UUID, now: dt.datetime) -> tuple[Actor, Refusal | None]:
+    """The rights of an open conversation once more, and why it is over; never while the person is in danger."""
+    actor = refresh(actor, now)
+    if actor.care.muted:
+        return actor, None
+    if refusal := account_gate(actor):
+        return actor, refusal
+    return actor, persona_gate(actor.policy, access_conversation(actor.user_id, conversation_id).persona)
 
 
 def time_gate(actor: Actor) -> Refusal | None:

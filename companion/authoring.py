@@ -20,7 +20,7 @@ from accounts.models import User
 from companion import retirement
 from companion.cards import AgeRating, Mood, Problem, Relationship, validate_fields
 from companion.models import Persona
-from companion.personas import INTIMATE, NotFound
+from companion.personas import INTIMATE, NotFound, words_of
 from guardians.limits import EffectivePolicy
 from safety import engine, sanctions
 from safety.models import Sanction
@@ -97,6 +97,9 @@ def check(draft: Draft, author: EffectivePolicy) -> Sequence[Problem]:
     )
     if draft.relationship in INTIMATE and (author.is_minor or author.age_band is None):
         problems.append(Problem("relationship", "relationship", _("Please choose another relationship.")))
+    words = words_of(draft.relationship, draft.moods, draft.tags)
+    if not author.choices.blocked_tags.isdisjoint(words):
+        problems.append(Problem("blocked", "tags", _("Your guardian has closed a word of this card.")))
     texts = [*draft.fields().items(), *(("examples", text) for pair in draft.examples for text in pair)]
     for field, text in texts:
         if engine.assess(text, age_band=author.engine_band).action in _UNFIT_ACTIONS:

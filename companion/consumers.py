@@ -346,6 +346,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             for frame in frames:
                 if frame["kind"] == "policy.changed":
                     await self._read_rights()
+                    frame["voice"] = self.actor.policy.choices.voice
                 if (
                     frame["kind"] == "reply.finished"
                 ):  # perhaps ended by another process while this one writes it
@@ -361,9 +362,12 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         return usage_frame(usage.FREE if self.actor.care.muted else standing)
 
     async def _read_rights(self) -> None:
-        """Rights that are gone end the conversation here and now: consent withdrawn, account suspended (threat T37)."""
-        self.actor = await offload.run(access.refresh, self.actor, timezone.now())
-        if self.actor.care.muted or access.account_gate(self.actor) is None:
+        """Rights that are gone end the conversation here and now: consent withdrawn, account suspended (threat T37), companion
+        closed by a guardian."""
+        self.actor, refusal = await offload.run(
+            access.reread, self.actor, self.conversation_id, timezone.now()
+        )
+        if refusal is None:
             return
         reply = replies.current(self.conversation_id)
         if reply is not None:

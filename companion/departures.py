@@ -33,7 +33,10 @@ def leave(actor: Actor, conversation_id: uuid.UUID, how: str = Departure.How.BUT
 
 
 def spoken(actor: Actor, conversation_id: uuid.UUID, text: str) -> Outcome:
-    """What somebody said aloud: when it means leaving they have left, otherwise nothing happens and nothing is kept."""
+    """What somebody said aloud: when it means leaving they have left, otherwise nothing happens and nothing is kept.
+
+    The way out stands also where a guardian has turned voice off.
+    """
     actor = access.refresh(actor, timezone.now())
     outcome = Outcome(actor, access.access_conversation(actor.user_id, conversation_id).public_id)
     text = tidy(text)
@@ -41,6 +44,8 @@ def spoken(actor: Actor, conversation_id: uuid.UUID, text: str) -> Outcome:
         outcome.refusal = Refusal("too_long")
     elif text and orders.assess(text, actor, [], None).action == "exit":
         return leave(actor, conversation_id, Departure.How.VOICE)
+    elif not actor.policy.choices.voice:
+        outcome.refusal = Refusal("voice_off")
     elif not within_rate(actor, "voice"):
         outcome.refusal = Refusal("too_fast")
     return outcome

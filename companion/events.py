@@ -153,6 +153,7 @@ class NoticeAcknowledged(TypedDict):
 class PolicyChanged(TypedDict):
     kind: Literal["policy.changed"]
     event: int
+    voice: bool  # what is said aloud is taken
 
 
 class Refused(TypedDict):

@@ -1,4 +1,7 @@
-"""What a companion may remember about a person: remember, recall, forget. Theirs to see and erase at any time."""
+"""What a companion may remember about a person: remember, recall, forget. Theirs to see and erase at any time.
+
+While a guardian has turned it off, nothing new is kept and nothing is told to the model; what is there stays the minor's.
+"""
 
 import uuid
 from collections.abc import Sequence
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from accounts import keyring
 from companion import statements
 from companion.models import Memory
+from guardians.limits import EffectivePolicy
 
 MAX_CHARACTERS = 300
 MAX_PER_PERSONA = 50
@@ -16,8 +20,15 @@ class MemoryFull(Exception):
     """The person keeps as many memories with this companion as we hold."""
 
 
-def remember(user_id: uuid.UUID, persona_id: int, text: str) -> Memory:
-    """Keep one line the person wrote. Raises ValueError when empty or too long, MemoryFull at the limit."""
+class MemoryOff(Exception):
+    """A guardian has turned it off."""
+
+
+def remember(policy: EffectivePolicy, persona_id: int, text: str) -> Memory:
+    """Keep one line the person wrote. Raises MemoryOff, ValueError when empty or too long, MemoryFull at the limit."""
+    if not policy.choices.memory:
+        raise MemoryOff
+    user_id = policy.user_id
     text = " ".join(text.split())
     if not text or len(text) > MAX_CHARACTERS:
         raise ValueError("a memory has 1 to 300 characters")
@@ -29,11 +40,13 @@ def remember(user_id: uuid.UUID, persona_id: int, text: str) -> Memory:
     return memory
 
 
-def recall(user_id: uuid.UUID, persona_id: int, limit: int = RECALLED) -> list[str]:
+def recall(policy: EffectivePolicy, persona_id: int, limit: int = RECALLED) -> list[str]:
     """The newest memories as text, oldest first. They are data for the prompt, never instructions."""
+    if not policy.choices.memory:
+        return []
     return [
-        keyring.decrypt(user_id, "memory.body", public_id, body)
-        for public_id, body in statements.memories(user_id, persona_id, limit)
+        keyring.decrypt(policy.user_id, "memory.body", public_id, body)
+        for public_id, body in statements.memories(policy.user_id, persona_id, limit)
     ]
 
 

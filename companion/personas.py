@@ -2,13 +2,18 @@
 
 One ladder, `may_see`, decides for lists, links, chats and prompts alike. Minors never reach an intimate companion or one
 that no human has reviewed (E-4); an unknown age is read as the youngest; relatives are not played for older people (E-17).
+What a guardian closed or did not approve is absent for the minor, in the same words as anything else that is not theirs.
 """
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
+from functools import cache
+from itertools import chain, islice
 
+from django.conf import settings
 from django.db.models import Q
+from django.utils import translation
 
 from accounts import switches
 from accounts.age import AgeBand
@@ -16,7 +21,8 @@ from companion import portrayal
 from companion.cards import AgeRating, Mood, Relationship
 from companion.models import Persona
 from companion.portrayal import Face
-from guardians.limits import EffectivePolicy
+from guardians.limits import Choices, EffectivePolicy
+from guardians.minor_settings import words
 
 INTIMATE = frozenset(relationship for relationship in Relationship if relationship.intimate)
 PAGE_SIZE = 24
@@ -65,6 +71,8 @@ def may_see(policy: EffectivePolicy | None, persona: Persona) -> bool:
         return True
     if persona.state != Persona.State.PUBLISHED:
         return False
+    if policy is not None and not _chosen(policy.choices, persona):
+        return False
     if relationship is Relationship.KIN and policy is not None and policy.age_band is AgeBand.ELDER:
         return False
     return AgeRating(persona.age_rating).minimum_age <= _years(policy)
@@ -74,7 +82,7 @@ def may_talk(policy: EffectivePolicy, persona: Persona) -> bool:
     """May a turn happen? The account itself (age, consent, contact) is asked in access.account_gate."""
     if not may_see(policy, persona):
         return False
-    if persona.state == Persona.State.REFUSED:
+    if persona.state == Persona.State.REFUSED or not _chosen(policy.choices, persona):
         return False
     if policy.age_band is None or policy.is_minor:
         # Their own draft, or their own companion rated for older people, is read but not talked with.
@@ -82,6 +90,37 @@ def may_talk(policy: EffectivePolicy, persona: Persona) -> bool:
             persona.age_rating
         ).minimum_age <= _years(policy)
     return not (policy.age_band is AgeBand.ELDER and persona.relationship == Relationship.KIN)
+
+
+def _chosen(choices: Choices, persona: Persona) -> bool:
+    """Does what the guardians chose leave this companion open? Cards are read only where a word is blocked."""
+    if choices.approved is not None and persona.public_id not in choices.approved:
+        return False
+    return not choices.blocked_tags or choices.blocked_tags.isdisjoint(card_words(persona))
+
+
+def card_words(persona: Persona) -> frozenset[str]:
+    """What a guardian can block a card by: its tags, its moods and its relationship, in both languages."""
+    if persona.author_id is not None:
+        fields = persona.open_card()
+        return words_of(persona.relationship, fields["moods"], fields["tags"])
+    card = portrayal.builtin_card(persona)
+    return words_of(card.relationship, card.moods, (word for tag in card.tags for word in (tag.zh, tag.en)))
+
+
+def words_of(relationship: str, moods: Iterable[str], tags: Iterable[str]) -> frozenset[str]:
+    both = (named(Relationship(relationship)), *(named(Mood(mood)) for mood in moods))
+    return words(tags).union(*both)
+
+
+@cache
+def named(value: Relationship | Mood) -> frozenset[str]:
+    """A relationship or a mood as people read it, in each language."""
+    found = [value.value]
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            found.append(str(value.label))
+    return words(found)
 
 
 def access_persona(policy: EffectivePolicy | None, slug: str) -> Persona:
@@ -112,10 +151,22 @@ def visible_personas(
     return [each for each in shown if mood is None or mood in each.moods]
 
 
+def fitting(policy: EffectivePolicy, most: int) -> list[Persona]:
+    """The gallery's companions as rows, so many at most: built-in ones, then the newest."""
+    rows = Persona.objects.filter(_published_for(policy))
+    ordered = chain(
+        rows.filter(author__isnull=True).order_by("slug"),
+        rows.filter(author__isnull=False).order_by("-id")[:most],
+    )
+    return list(islice((row for row in ordered if may_see(policy, row)), most))
+
+
 def relationships(policy: EffectivePolicy | None) -> list[Relationship]:
     """Those that this reader can find something under: a filter must not tell of what is closed."""
     rows = Persona.objects.filter(_published_for(policy))
-    found = {row.relationship for row in rows.defer("card") if may_see(policy, row)}
+    if policy is None or not policy.choices.blocked_tags:
+        rows = rows.defer("card")
+    found = {row.relationship for row in rows if may_see(policy, row)}
     return [relationship for relationship in Relationship if relationship in found]
 
 

@@ -82,6 +82,7 @@ class Standing:
         int | None
     )  # until the daily limit, or quiet hours that begin within the hour; None: neither
     quiet_until: dt.datetime | None
+    daily_left: int | None = None  # until the daily limit alone
 
     @property
     def refusal(self) -> str:
@@ -114,20 +115,22 @@ def standing(user_id: uuid.UUID, policy: EffectivePolicy, now: dt.datetime | Non
             {"user": user_id, "begun": begun, "now": now},
         )
         used, over = cursor.fetchone()
-    return Standing(used, min([max(0, daily - over), *left]), until)
+    daily_left = max(0, daily - over)
+    return Standing(used, min([daily_left, *left]), until, daily_left)
 
 
 def _today(policy: EffectivePolicy, daily: int, now: dt.datetime) -> tuple[dt.datetime, int]:
     """From when the minutes of this day count, and how many it has.
 
     A day that was under way when a new zone began to count has the share of time that is left of it: whoever changes zones
-    gets no time twice, and no day without any.
+    gets no time twice, and no day without any. What a guardian gave for this day is not shared out.
     """
     begun, end = local_days.bounds(now, policy.zone)
     since = policy.zone_since
     if since is None or not begun < since <= now:
         return begun, daily
-    return since, math.ceil(daily * ((end - since) / (end - begun)))
+    given = policy.extra_minutes
+    return since, math.ceil((daily - given) * ((end - since) / (end - begun))) + given
 
 
 def rest(

@@ -8,6 +8,9 @@ from django.core.checks import CheckMessage, Error, register
 from guardians import jurisdictions
 from guardians.limits import DAILY, hours
 
+WIDEST = 240  # minutes a day, whatever guardian and operator agree on
+MOST_EXTRA = 120  # minutes on top of one day
+
 
 @register()
 def jurisdictions_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -65,4 +68,29 @@ def limits_are_not_wider(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                     id="guardians.E004",
                 )
             )
+    return found
+
+
+@register()
+def guardians_widen_within_bounds(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    least = {
+        band.value: settings.MINORS_DAILY_MINUTES.get(band.value, minutes) for band, minutes in DAILY.items()
+    }
+    found: list[CheckMessage] = [
+        Error(
+            f"MINORS_GUARDIAN_DAILY_MINUTES lets guardians set {minutes!r} minutes a day for {band!r}.",
+            hint=f"At least what holds for the age, {least}, and at most {WIDEST}.",
+            id="guardians.E005",
+        )
+        for band, minutes in settings.MINORS_GUARDIAN_DAILY_MINUTES.items()
+        if band not in least or type(minutes) is not int or not least[band] <= minutes <= WIDEST
+    ]
+    if not 0 <= settings.MINORS_EXTRA_MINUTES <= MOST_EXTRA:
+        found.append(
+            Error(
+                f"MINORS_EXTRA_MINUTES is {settings.MINORS_EXTRA_MINUTES}.",
+                hint=f"Choose 0 to {MOST_EXTRA}; with 0 nobody can ask for more time.",
+                id="guardians.E006",
+            )
+        )
     return found

@@ -17,6 +17,7 @@ from guardians.jurisdictions import Reminders
 from guardians.models import (
     Consent,
     EmergencyContact,
+    GuardianRight,
     Guardianship,
     Limits,
     MinorSettings,
@@ -27,13 +28,15 @@ from guardians.models import (
 Missing = Literal["", "birth_date", "agreement", "guardian", "guardian_consent", "contact"]
 
 _CACHE = "_effective_policy"
+_GUARDIAN = Limits.Setter.GUARDIAN
 # Until the age is known, the safer reading of everything.
 _UNKNOWN_BAND = "teen"
 
 Quiet = tuple[dt.time, dt.time]  # from, until; local time, over midnight when the first is the later
 _NIGHT: Quiet = (dt.time(22), dt.time(6))
 # The guidelines for minors' mode: an hour a day under 16, two hours until 18, nothing at night. Operators may be stricter
-# (MINORS_DAILY_MINUTES, MINORS_QUIET_HOURS), and so may guardians and the person.
+# (MINORS_DAILY_MINUTES, MINORS_QUIET_HOURS), and so may guardians and the person. Wider than for the age is what a guardian
+# sets, as far as the operator lets them (MINORS_GUARDIAN_DAILY_MINUTES, nowhere by default); the night never is.
 DAILY = {AgeBand.UNDER_14: 60, AgeBand.FROM_14: 60, AgeBand.FROM_16: 120}  # minutes
 
 
@@ -67,6 +70,7 @@ class EffectivePolicy:
     zone_since: dt.datetime | None = None  # that its days count; None: always
     choices: Choices = Choices()
     minors_mode: str = User.MinorsMode.OFF  # beside the birth date
+    extra_minutes: int = 0  # of the daily ones: given by a guardian for today
 
 
 def effective_policy(user: User, now: dt.datetime) -> EffectivePolicy:
@@ -76,7 +80,7 @@ def effective_policy(user: User, now: dt.datetime) -> EffectivePolicy:
         return cached
     band = effective_band(user, now)
     minor = band is not None and band.is_minor
-    daily, quiet = _limits(user, band, now)
+    daily, extra, quiet = _limits(user, band, now)
     zone, since = limit_zone(user, now)
     policy = EffectivePolicy(
         user_id=user.pk,
@@ -94,6 +98,7 @@ def effective_policy(user: User, now: dt.datetime) -> EffectivePolicy:
         zone_since=since,
         choices=_choices(user) if minor else Choices(),
         minors_mode=user.minors_mode,
+        extra_minutes=extra,
     )
     user.__dict__[_CACHE] = policy
     return policy
@@ -112,11 +117,6 @@ def effective_band(user: User, now: dt.datetime) -> AgeBand | None:
     return AgeBand.FROM_16 if user.minors_mode and not band.is_minor else band
 
 
-def _missing(user: User, now: dt.datetime) -> Missing:
-    """An adult by birth date needs a guardian only once a human has confirmed that they are a minor."""
-    if user.birth_date is None:
-        return "birth_date"
-    if user.agreement_version != AGREEMENT_VERSION:
 def needs_guardian(user: User, now: dt.datetime) -> bool:
     """Instead of an emergency contact: under 18 by birth date, or once a human has confirmed it."""
     if user.birth_date is None:
@@ -130,10 +130,18 @@ def of_age(user: User, now: dt.datetime) -> bool:
     return user.birth_date is not None and not needs_guardian(user, now)
 
 
+def _missing(user: User, now: dt.datetime) -> Missing:
+    if user.birth_date is None:
+        return "birth_date"
+    if user.agreement_version != AGREEMENT_VERSION:
         return "agreement"
     if not needs_guardian(user, now):
         return "" if _has_contact(user) else "contact"
-    consent = Consent.objects.filter(link=OuterRef("pk"), withdrawn_at=None)
+    # Of somebody who could withdraw it: who manages.
+    manages = GuardianRight.objects.filter(
+        content_object=OuterRef("link"), permission__codename="edit_limits"
+    )
+    consent = Consent.objects.filter(Exists(manages), link=OuterRef("pk"), withdrawn_at=None)
     states = set(
         Guardianship.objects.filter(minor=user)
         .exclude(state=Guardianship.State.ENDED)
@@ -192,40 +200,71 @@ class Source:
     quiet: tuple[Quiet, ...]
 
 
+def usual(band: AgeBand) -> int:
+    """Minutes a day while no guardian has set any."""
+    return min(DAILY[band], settings.MINORS_DAILY_MINUTES.get(band.value, DAILY[band]))
+
+
+def longest(band: AgeBand) -> int:
+    """As many minutes a day as a guardian may set."""
+    return max(usual(band), settings.MINORS_GUARDIAN_DAILY_MINUTES.get(band.value, 0))
+
+
 def sources(user: User, band: AgeBand | None, now: dt.datetime) -> list[Source]:
-    """Everything in force; one query."""
-    found = []
-    if band is not None and band in DAILY:
-        daily = min(DAILY[band], settings.MINORS_DAILY_MINUTES.get(band.value, DAILY[band]))
-        found.append(Source("age", daily, (_NIGHT, *map(hours, settings.MINORS_QUIET_HOURS))))
-    rows = (
+    """Everything in force; one query. What a guardian set ends with minority."""
+    rows = list(
         Limits.objects.filter(user=user, valid_from__lte=now)
         .order_by("setter", "-valid_from", "-pk")
         .distinct("setter")
     )
-    found += [Source(row.setter, row.daily_minutes, (row.quiet,) if row.quiet else ()) for row in rows]
-    return found
+    found = []
+    if band is not None and band in DAILY:
+        chosen = any(row.setter == _GUARDIAN and row.daily_minutes is not None for row in rows)
+        daily = longest(band) if chosen else usual(band)
+        found.append(Source("age", daily, (_NIGHT, *map(hours, settings.MINORS_QUIET_HOURS))))
+    minor = band is None or band.is_minor
+    return found + [
+        Source(row.setter, row.daily_minutes, (row.quiet,) if row.quiet else ())
+        for row in rows
+        if minor or row.setter != _GUARDIAN
+    ]
 
 
-def _limits(user: User, band: AgeBand | None, now: dt.datetime) -> tuple[int | None, tuple[Quiet, ...]]:
-    """Minutes a day and quiet hours: the strictest of age, guardian and the person's own.
+def _limits(user: User, band: AgeBand | None, now: dt.datetime) -> tuple[int | None, int, tuple[Quiet, ...]]:
+    """Minutes a day, those of them given for today, and quiet hours: the strictest of age, guardian and the person's own.
 
     What a guardian gave for today comes on top of what age and guardians allow, never of a limit the person set.
     """
     found = sources(user, band, now)
-    extra = _given_today(user, now) if band is not None and band.is_minor else 0
-    daily = min(
+    given = given_today(user, now) if band is not None and band.is_minor else 0
+    plain = _strictest(found, 0)
+    daily = _strictest(found, given)
+    extra = 0 if plain is None or daily is None else daily - plain
+    return daily, extra, tuple(dict.fromkeys(quiet for each in found for quiet in each.quiet))
+
+
+def _strictest(found: list[Source], given: int) -> int | None:
+    return min(
         (
-            each.daily_minutes + (0 if each.setter == Limits.Setter.SELF else extra)
+            each.daily_minutes + (0 if each.setter == Limits.Setter.SELF else given)
             for each in found
             if each.daily_minutes is not None
         ),
         default=None,
     )
-    return daily, tuple(dict.fromkeys(quiet for each in found for quiet in each.quiet))
 
 
-def _given_today(user: User, now: dt.datetime) -> int:
-    today = local_days.date_of(now, limit_zone(user, now)[0])
-    given = TimeRequest.objects.filter(minor=user, day=today).aggregate(minutes=Sum("granted"))["minutes"]
-    return given or 0
+def today(user: User, now: dt.datetime) -> tuple[dt.date, dt.datetime]:
+    """The day that counts for somebody's limits, and since when: later than midnight where the zone has changed."""
+    zone, since = limit_zone(user, now)
+    begun = local_days.bounds(now, zone)[0]
+    if since is not None and begun < since <= now:
+        begun = since
+    return local_days.date_of(now, zone), begun
+
+
+def given_today(user: User, now: dt.datetime) -> int:
+    """Minutes that guardians gave for today. A date that two zones share is still two days: by when it was asked."""
+    day, begun = today(user, now)
+    rows = TimeRequest.objects.filter(minor=user, day=day, asked_at__gte=begun)
+    return rows.aggregate(minutes=Sum("granted"))["minutes"] or 0

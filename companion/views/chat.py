@@ -1,7 +1,7 @@
 """The chat pages: list, conversation, older messages, leaving without JavaScript, memories."""
 
 import uuid
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import messages
@@ -22,6 +22,7 @@ from companion import (
     history,
     memory,
     notices,
+    personas,
     portrayal,
     replies,
     sentences,
@@ -32,6 +33,7 @@ from companion.access import Refusal
 from companion.events import help_card_html, notice_frame, staff_name
 from companion.models import Conversation, Departure, Message
 from companion.personas import NotFound
+from guardians.limits import effective_policy
 from safety import cases, risk
 
 
@@ -110,7 +112,7 @@ def older(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 def _chat_page(
     request: HttpRequest, conversation: Conversation, page: history.Page | None = None
 ) -> HttpResponse:
-    actor = _actor(request)
+    _user, actor = cast(User, request.user), _actor(request)
     language = actor.policy.language
     # Read before the messages: what is replayed may repeat something, but nothing is passed over.
     last_event = realtime.last_event(actor.user_id)
@@ -143,7 +145,8 @@ def _chat_page(
         # The sentences in place of the composer, and the one that holds now.
         "rests": rests,
         "resting": None if refusal else rests.get(standing.refusal),
-        "voice": not switches.off(switches.Name.VOICE),
+        "has_page": personas.may_see(actor.policy, conversation.persona),
+        "voice": actor.policy.choices.voice and not switches.off(switches.Name.VOICE),
         "blocked": _blocked(refusal, language),
         "max_characters": settings.MESSAGE_MAX_CHARACTERS,
         "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
@@ -221,6 +224,7 @@ def memories(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "persona": portrayal.face(conversation.persona, request.user.language),
         "memories": memory.kept(request.user.pk, conversation.persona_id),
         "max_characters": memory.MAX_CHARACTERS,
+        "kept": effective_policy(request.user, timezone.now()).choices.memory,
     }
     return _private(render(request, "companion/memories.html", context))
 
@@ -235,11 +239,14 @@ def _change_memories(request: HttpRequest, conversation: Conversation) -> None:
         messages.success(request, _("Forgotten."))
         return
     try:
-        memory.remember(request.user.pk, conversation.persona_id, request.POST.get("text", ""))
+        policy = effective_policy(request.user, timezone.now())
+        memory.remember(policy, conversation.persona_id, request.POST.get("text", ""))
         messages.success(request, _("Remembered."))
     except ValueError:
         messages.error(
             request, _("Write between 1 and %(limit)s characters.") % {"limit": memory.MAX_CHARACTERS}
         )
+    except memory.MemoryOff:
+        messages.warning(request, _("Remembering is turned off by your guardian."))
     except memory.MemoryFull:
         messages.error(request, _("This companion's memory is full. Erase something first."))

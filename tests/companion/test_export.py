@@ -15,6 +15,7 @@ from django.utils import timezone, translation
 from accounts.models import AuditEntry, User
 from companion import export, memory, retirement
 from companion.models import Conversation, Memory, Message, Persona, UsageMinute
+from guardians.limits import effective_policy
 from guardians.models import Limits
 from safety.models import Sanction
 from tests.cast import PASSWORD
@@ -63,7 +64,7 @@ async def body(answer: Any) -> bytes:
 
 
 def test_everything_is_in_it_with_its_author_and_its_mark(conversation: Conversation, adult: User) -> None:
-    memory.remember(adult.pk, conversation.persona_id, "喝茶不加糖")
+    memory.remember(effective_policy(adult, timezone.now()), conversation.persona_id, "喝茶不加糖")
     written(adult)
     Limits.objects.create(user=adult, setter="self", daily_minutes=40, valid_from=timezone.now())
     day = dt.datetime(2026, 11, 20, 15, 59, tzinfo=dt.UTC)
@@ -117,7 +118,7 @@ def test_nothing_of_anybody_else_is_in_it(
     secret = Message(conversation=other, author="user")
     secret.seal(outsider.pk, "只有我知道的事")
     secret.save()
-    memory.remember(outsider.pk, other.persona_id, "别人的记忆")
+    memory.remember(effective_policy(outsider, timezone.now()), other.persona_id, "别人的记忆")
     Message.objects.filter(author="staff").update(staff=moderator)
     for form in export.FORMATS:
         text = copy(adult, form)
@@ -138,7 +139,7 @@ def test_a_damaged_row_is_said_to_be_unreadable_and_stops_nothing(
     conversation: Conversation, adult: User
 ) -> None:
     Message.objects.filter(author="user").update(body=b"\x01damaged")
-    memory.remember(adult.pk, conversation.persona_id, "喝茶")
+    memory.remember(effective_policy(adult, timezone.now()), conversation.persona_id, "喝茶")
     Memory.objects.update(body=b"\x01damaged")
     rows = json.loads(copy(adult))["conversations"][0]["messages"]
     assert [row.get("unreadable", False) for row in rows] == [False, True, False, False, False]

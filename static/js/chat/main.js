@@ -1,5 +1,6 @@
 /** The chat page: joins the line, the store, the messages and the composer. docs/protocol.md names the frames. */
 
+import { createAsk } from "./ask.js";
 import { createClock, watchPresence } from "./clock.js";
 import { createComposer } from "./composer.js";
 import { loadOlder } from "./older.js";
@@ -44,6 +45,7 @@ let heard = ""; // the last words said aloud
 const scroll = followBottom(get("scroll"), log.list, showPill);
 const composer = createComposer(get("composer"), { conversation, limit: Number(limit), say, send, stop });
 const clock = createClock(root, say, composer.rest);
+const ask = createAsk(root);
 
 // --- the page as it came ---------------------------------------------------------------------------------------------
 
@@ -130,6 +132,8 @@ function receive(frame) {
       break;
     case "policy.changed":
       here(); // limits may have changed; the answer says so
+      ask.refresh();
+      mayVoice(frame.voice);
       break;
     case "refused":
       if (["notice", "limit", "quiet"].includes(frame.code)) return waits(frame);
@@ -184,6 +188,7 @@ function send(text) {
   panels.bar(fits ? null : { text: say("too_long") });
   if (!fits) return false;
   clock.quiet();
+  ask.read();
   const pending = { client_id: newId(), text, at: new Date().toISOString(), state: "sending" };
   store.owe(pending);
   log.pending(pending);
@@ -254,6 +259,7 @@ function waits({ id, code }) {
 function timeIs(standing) {
   usage = standing;
   clock.show(usage, store.running !== null);
+  ask.time(usage);
 }
 
 function noticeOfPage() {
@@ -391,6 +397,14 @@ if (microphone && ("SpeechRecognition" in globalThis || "webkitSpeechRecognition
 }
 if (get("aloud") && "speechSynthesis" in globalThis)
   import("./aloud.js").then(({ createAloud }) => (aloud = createAloud(root, log.list, say))).catch(() => {});
+
+/** A guardian may turn it off while the page is open. @param {boolean} yes */
+function mayVoice(yes) {
+  root.toggleAttribute("data-voiceless", !yes);
+  if (yes) return;
+  voice?.stop();
+  aloud?.stop();
+}
 
 /** What was said aloud is a draft; the server alone knows the words that mean leaving. @param {string} text */
 function listen(text) {

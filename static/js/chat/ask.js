@@ -1,0 +1,47 @@
+/** More time for today: what the server says of it, and the tap that asks. Decides nothing. */
+
+const NEAR = 10; // minutes before the end, as the first warning
+
+/** Pure: what of the time makes the page ask the server anew. @param {{minutes_left: number | null, quiet_until: string | null}} usage */
+export const moment = ({ minutes_left: left, quiet_until: quiet }) =>
+  quiet ? "quiet" : left === null || left > NEAR ? "" : left ? "near" : "over";
+
+/** @param {HTMLElement} root */
+export function createAsk(root) {
+  const place = /** @type {HTMLElement | null} */ (root.querySelector("[data-ask]"));
+  if (!place) return { refresh() {}, time() {}, read() {} }; // nobody sets this person's time
+  let now = "";
+  let newest = 0;
+
+  /** @param {RequestInit} [options] */
+  async function refresh(options) {
+    const mine = ++newest;
+    const headers = { "X-Requested-With": "fetch" };
+    const answer = await fetch(place.dataset.ask, { ...options, headers, redirect: "error" }).catch(() => null);
+    if (mine !== newest || !answer?.ok) return;
+    const within = place.contains(document.activeElement);
+    place.innerHTML = await answer.text();
+    if (within) place.focus({ preventScroll: true });
+  }
+
+  place.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const form = /** @type {HTMLFormElement} */ (event.target);
+    refresh({ method: "POST", body: new FormData(form, event.submitter) });
+  });
+
+  return {
+    refresh: () => refresh(),
+    /** @param {{minutes_left: number | null, quiet_until: string | null}} usage */
+    time(usage) {
+      const next = moment(usage);
+      if (next === now) return;
+      now = next;
+      refresh();
+    },
+    /** An answer that was read makes room; what still waits stays. */
+    read() {
+      if (place.querySelector("[data-told]:not([data-told=open])")) place.replaceChildren();
+    },
+  };
+}
