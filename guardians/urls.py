@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from guardians.views import contacts, panel, requests, settings, spending
+from guardians.views import contacts, panel, requests, roles, settings, spending
 from guardians.views import invitations as views
 
 urlpatterns = [
@@ -28,6 +28,13 @@ urlpatterns = [
     path("contacts/<uuid:pk>/test/", contacts.test, name="contact_test"),
     path("<uuid:pk>/confirm/", views.confirm, name="guardian_confirm"),
     path("<uuid:pk>/consent/", views.consent, name="guardian_consent"),
+    path("<uuid:minor_id>/another/", roles.name, name="guardian_name"),
+    path("<uuid:pk>/invite/mail/", views.invite_by_mail, name="guardian_other_mail"),
+    path("<uuid:pk>/invite/code/", views.invite_by_code, name="guardian_other_code"),
+    path("<uuid:pk>/role/", roles.change, name="guardian_role"),
+    path("<uuid:pk>/end/", roles.end, name="guardian_end"),
+    path("<uuid:pk>/end/ask/", roles.ask_to_end, name="guardian_end_ask"),
+    path("<uuid:pk>/end/answer/", roles.answer_end, name="guardian_end_answer"),
     path("<uuid:minor_id>/spending/", spending.budget, name="guardian_budget"),
     path("<uuid:minor_id>/spending/<uuid:pk>/refund/", spending.ask_refund, name="guardian_refund"),
 ]
