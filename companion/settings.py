@@ -161,7 +161,9 @@ def _database() -> dict[str, Any]:
     # Statements are few and always the same: planned once per connection. Switch off behind a transaction pooler.
     if env.bool("DATABASE_PREPARE", True):
         options |= {"server_side_binding": True, "prepare_threshold": 3}
-    options.setdefault("options", "-c timezone=UTC -c statement_timeout=15000")
+    # A process that stops in the middle of a transaction loses it, and its locks, before those who wait for them give up.
+    limits = "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=10000"
+    options.setdefault("options", f"-c timezone=UTC {limits}")
     config |= {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
     config["TEST"] = {"NAME": f"test_{config.get('NAME') or 'anban'}"}
     return config

@@ -1,0 +1,15 @@
+"""A process that is stopped while it holds a lock must not hold up those who need it (threat T40; `make chaos`, N07)."""
+
+import pytest
+from django.db import connection
+
+
+@pytest.mark.django_db
+def test_who_stops_in_a_transaction_loses_its_locks_before_others_give_up() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, setting::int FROM pg_settings "
+            "WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout')"
+        )
+        milliseconds = dict(cursor.fetchall())
+    assert 0 < milliseconds["idle_in_transaction_session_timeout"] < milliseconds["statement_timeout"]
