@@ -27,7 +27,7 @@ from accounts import audit, keyring, ratelimit
 from accounts.models import Notice, User
 from companion import portrayal, sentences, service_notices
 from companion.models import Conversation, DependenceScore, Memory, Message, Persona, UsageMinute
-from guardians.models import Limits
+from guardians.models import Limits, Payment, WalletEntry
 
 VERSION: Final = 1
 PAGE: Final = 200  # messages read at once
@@ -183,6 +183,8 @@ def _lists(user: User, now: dt.datetime) -> Iterator[tuple[str, Iterable[dict[st
     yield "companions_you_wrote", _personas(user)
     yield "limits", _limits(user)
     yield "use", _use(user)
+    yield "payments", _payments(user)
+    yield "wallet", _wallet(user)
     yield "dependence", _dependence(user)
     yield "notices_confirmed", _confirmed(user)
     yield "service_notices", _service_notices(user, now)
@@ -222,6 +224,26 @@ def _limits(user: User) -> Iterator[dict[str, Any]]:
             "quiet_until": row.quiet_until.isoformat() if row.quiet_until else None,
             "valid_from": row.valid_from.isoformat(),
         }
+
+
+def _payments(user: User) -> Iterator[dict[str, Any]]:
+    for row in Payment.objects.filter(user=user).prefetch_related("refunds").order_by("created"):
+        yield {
+            "at": row.created.isoformat(),
+            "amount": str(row.total),
+            "currency": row.currency,
+            "state": row.status,
+            "refunds": [
+                {"asked_at": refund.asked_at.isoformat(), "reason": refund.reason, "state": refund.state}
+                for refund in row.refunds.all()
+            ],
+        }
+
+
+def _wallet(user: User) -> Iterator[dict[str, Any]]:
+    """Every movement, in the smallest coin of the currency."""
+    for row in WalletEntry.objects.filter(wallet=user.pk).order_by("pk").iterator(chunk_size=PAGE):
+        yield {"at": row.created_at.isoformat(), "kind": row.kind, "cents": row.cents, "tokens": row.tokens}
 
 
 def _use(user: User) -> Iterator[dict[str, Any]]:
@@ -274,6 +296,8 @@ def _titles() -> dict[str, str]:
         "companions_you_wrote": gettext("Companions you wrote"),
         "limits": gettext("Limits on time"),
         "use": gettext("Use by day"),
+        "payments": gettext("Payments"),
+        "wallet": gettext("Movements of your wallet"),
         "dependence": gettext("Signs of dependence by day"),
         "notices_confirmed": gettext("Notices you confirmed"),
         "service_notices": gettext("Service notices"),

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import ReadOnlyAdmin
 from guardians.models import EmergencyContact, Guardianship
+from guardians.views import refunds_admin  # noqa: F401  (they register themselves)
 
 
 class _LinkAdmin(ReadOnlyAdmin):
