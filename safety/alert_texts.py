@@ -164,7 +164,9 @@ def _near(case: CrisisCase, delivery: Delivery, language: str, link: str) -> tup
 
 
 def _refusal(kind: str, language: str) -> list[str]:
-    if kind not in ("contact", "link"):
+    if kind == "contact":  # at the foot of the page that the notice leads to
+        return [say("near.refuse.contact", language)]
+    if kind != "link":
         return []
     if settings.OPERATOR_CONTACT:
         return [say("near.refuse.operator", language, operator=settings.OPERATOR_CONTACT)]

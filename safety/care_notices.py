@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from accounts.models import User
 from guardians import access
@@ -38,7 +38,7 @@ _PLACES: Final[Mapping[str, str]] = {
     Kind.MODE: "settings",
 }
 # These may reach somebody whose guardianship has just ended.
-_ALSO_AFTERWARDS: Final = (Kind.UNLINK, Kind.GUARDIANS)
+_ALSO_AFTERWARDS: Final = (Kind.UNLINK, Kind.GUARDIANS, Kind.MODE)
 _CODE: Final = re.compile(r"[\w.:-]{1,60}", re.ASCII)
 
 
@@ -116,11 +116,9 @@ def _path(notice: CareNotice, recipient: str) -> str:
     kind, _, name = recipient.partition(":")
     guardian = User.objects.filter(pk=name).first() if kind == "guardian" else None
     sees = guardian is not None and access.links_with(guardian, Right.VIEW).filter(minor=notice.user).exists()
-    try:
-        panel = reverse("panel", args=[notice.user_id]) if sees else reverse("wards")
-    except NoReverseMatch:
+    if not sees:
         return reverse("wards")
-    return f"{panel}#{_PLACES[notice.kind]}" if sees else panel
+    return f"{reverse('panel', args=[notice.user_id])}#{_PLACES[notice.kind]}"
 
 
 def _channels(kind: str, reach: Reach) -> list[Channel]:

@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import ratelimit
 from accounts.models import User
+from guardians import access
 from safety.channels import Permanent, Temporary, push
 from safety.models import PushSubscription
 from safety.recipients import STAFF
@@ -118,7 +119,7 @@ def test(request: HttpRequest, login: UserSession) -> HttpResponse:
         return _refused("unknown")
     if not ratelimit.allow(f"push-test:{login.user_id}", rate=1 / 20, burst=TESTS):
         return _refused("too_many")
-    url = reverse("console") if login.user.role in STAFF else reverse("home")
+    url = reverse(_page_of(login.user))
     try:
         push.wake(
             row, title=_("Anban: a test"), body=_("Notices arrive on this device."), url=url, tag="test"
@@ -128,6 +129,13 @@ def test(request: HttpRequest, login: UserSession) -> HttpResponse:
     except Temporary:
         return _refused("later")
     return JsonResponse({"said": _("A test is on its way. It shows within a few seconds.")})
+
+
+def _page_of(user: User) -> str:
+    """Where somebody reads what they are notified of."""
+    if user.role in STAFF:
+        return "console"
+    return "wards" if access.wards_of(user).exists() else "home"
 
 
 def _login(request: HttpRequest) -> UserSession | None:

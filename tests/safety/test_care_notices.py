@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,10 +22,11 @@ from safety.alert_texts import SHORT_AT_MOST
 from safety.care_notices import Kind
 from safety.models import CareNotice, Delivery, OperationsAlert
 from safety.recipients import Reach
-from tests.providers import Gateway, MailHost, gateway, mail_host
+from tests.cast import PASSWORD
+from tests.providers import Gateway, MailHost, PushBrowser, gateway, mail_host, vapid
 from tests.safety.test_cases import signal
 
-__all__ = ["gateway", "mail_host"]
+__all__ = ["gateway", "mail_host", "vapid"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 State = Delivery.State
@@ -71,18 +73,18 @@ def test_it_says_the_figure_and_leads_to_a_page(minor: User, guardian: User) -> 
     notice = tell(minor, minutes=45)
     row = Delivery.objects.get(care=notice, channel="email")
     text = alert_texts.compose(row, Reach(language="en"), link=care_notices.link(row)).text
-    assert "45 more minutes" in text and "(Minor)" in text and f"{reverse('wards')}" in text
+    assert "45 more minutes" in text and "(Minor)" in text
+    assert f"{reverse('panel', args=[minor.pk])}#requests" in text
 
 
 def test_whoever_may_not_see_the_panel_is_not_led_to_it(minor: User, guardian: User) -> None:
     link = Guardianship.objects.get(minor=minor)
     row = Delivery(care=tell(minor), template="care", recipient=f"guardian:{guardian.pk}")
-    seeing = care_notices.link(row)
+    assert reverse("panel", args=[minor.pk]) in care_notices.link(row)
     access.give(link, Role.ALERTS)
     assert care_notices.link(row).endswith(reverse("wards"))
     assert care_notices.guardian_recipients(minor, Right.EDIT) == []
     assert care_notices.guardian_recipients(minor) == [f"guardian:{guardian.pk}"]
-    assert seeing
 
 
 def test_what_is_over_is_not_sent(minor: User, guardian: User, mail_host: MailHost) -> None:
@@ -201,7 +203,7 @@ def test_no_words_and_no_missing_figures(minor: User) -> None:
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
 def test_every_text_composes_and_names_no_topic(adult: User, minor: User, language: str) -> None:
     contact = EmergencyContact.objects.get(user=adult)
-    changes = ("", "on", "off", "unheard-of")
+    changes = ("", "on", "off", "asked", "unheard-of")
     for kind, channel, change in itertools.product(Kind, ("email", "sms", "push"), changes):
         person = adult if kind in TO_CONTACTS else minor
         whom = f"contact:{contact.pk}" if kind in TO_CONTACTS else f"guardian:{uuid.uuid4()}"
@@ -230,3 +232,27 @@ def test_a_guardian_of_somebody_in_danger_sees_it_on_the_open_page(
     outbox.dispatch("a")
     assert {"case": case.pk, "level": 4} in events(guardian)
     assert [message["To"] for message in mail_host.taken] == [guardian.email]
+
+
+def test_a_guardians_device_rings_for_a_danger_and_for_a_request(
+    minor: User, guardian: User, moderator: User, mail_host: MailHost, gateway: Gateway, vapid: None
+) -> None:
+    browser = PushBrowser(gateway.url + "push/1")
+    client = Client()
+    client.post("/accounts/login/", {"login": guardian.email, "password": PASSWORD})
+    kept = client.post("/push/", json.dumps(browser.subscription), content_type="application/json")
+    assert kept.status_code == 204
+    tell(minor)
+    case = signal(minor, 4)
+    cases.tell_contact_now(case.pk, moderator, f"guardian:{guardian.pk}", timezone.now())
+    outbox.dispatch("a")
+    rung = {told["title"]: told for told in (browser.read(body) for _headers, body in gateway.taken)}
+    assert set(rung) == {
+        "Anban: a request for more time today",
+        f"Anban: please get in touch now ({case.number})",
+    }
+    request = rung["Anban: a request for more time today"]
+    assert request["url"] == f"{reverse('panel', args=[minor.pk])}#requests" and "30" in request["body"]
+    gateway.taken.clear()
+    assert client.post("/push/test/", content_type="application/json").status_code == 200
+    assert browser.read(gateway.taken[0][1])["url"] == reverse("wards")
