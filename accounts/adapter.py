@@ -44,6 +44,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         user.nickname = data.get("nickname", "")
         user.language = get_language() or settings.LANGUAGE_CODE
         user.agreement_version, user.agreed_at = AGREEMENT_VERSION, timezone.now()
+        if data.get("minors_mode") and not (user.age_band and user.age_band.is_minor):
+            user.minors_mode, user.minors_mode_at = User.MinorsMode.CHOSEN, timezone.now()
         saved: User = super().save_user(request, user, form, commit=commit)
         return saved
 

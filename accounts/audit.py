@@ -95,7 +95,6 @@ ACTIONS = frozenset(
         "history.erased",
         "mode.turned_on",
         "mode.left",
-        "mode.leave_asked",
         "age.suspected",
         "age.stated",
         "age.reviewed",

@@ -118,8 +118,14 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
         required=False,
         widget=forms.TextInput({"autocomplete": "nickname"}),
     )
+    # Whoever is under 18 by birth date is in it anyway (guardians/minors_mode.py).
+    minors_mode = forms.BooleanField(
+        label=_("Use minors' mode"),
+        help_text=_("Calmer, with limits on time. It is always on under 18; everybody else may choose it."),
+        required=False,
+    )
     agreement = agreement_field()
-    field_order = ["email", "password1", "birth_date", "nickname", "agreement"]
+    field_order = ["email", "password1", "birth_date", "nickname", "minors_mode", "agreement"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("label_suffix", "")
@@ -139,6 +145,8 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
                 User.objects.filter(pk=user.pk).update(simple_mode=True)
                 user.simple_mode = True
             audit.record("account.created", actor=user.pk, subject=user.pk, agreement=AGREEMENT_VERSION)
+            if user.minors_mode:
+                audit.record("mode.turned_on", actor=user.pk, subject=user.pk, where="sign_up")
         return user
 
 

@@ -1,11 +1,12 @@
 """Minors' mode: state of the account beside the birth date. It only adds protection, and some of it nobody ends alone.
 
-    CHOSEN      by themselves; an adult leaves it, with the yes of a guardian where there is one
+    CHOSEN      by themselves; who is of age leaves it again
     SUSPECTED   by signs over several messages (safety/age_reviews.py); only a human's decision ends it
     CONFIRMED   by that human; only another human's decision ends it
 
-Who is under 18 by birth date is in the mode whatever this says. All functions run in the caller's transaction or their own
-and tell open pages last (policy_changed), so that the next frame is judged by the new rights.
+Who is under 18 by birth date is in the mode whatever this says, and so is whoever has a guardian in force: guardianship
+is over with the birth date that allows leaving (guardians/endings.py). All functions run in the caller's transaction or
+their own, and tell open pages last (policy_changed), so that the next frame is judged by the new rights.
 """
 
 import datetime as dt
@@ -18,15 +19,14 @@ from accounts import audit
 from accounts.age import age_band
 from accounts.generation import policy_changed
 from accounts.models import User
-from guardians import access, limits, links
-from guardians.access import Right
+from guardians import limits
 
 Mode = User.MinorsMode
 Where = Literal["sign_up", "settings", "chat"]
 
 
 class ModeError(Exception):
-    """The mode stays. `code`: off, birth_date, human (it waits for one), guardian (has to say yes), not_yours."""
+    """The mode stays. `code`: off, birth_date, or human (only one of the team ends it)."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -34,10 +34,10 @@ class ModeError(Exception):
 
 
 def turn_on(user: User, where: Where, *, now: dt.datetime) -> bool:
-    """Somebody chooses the mode for themselves. False: it was on by more than their own choice, or by it."""
+    """Somebody chooses the mode for themselves. False: it was on, by their birth date or otherwise."""
     with transaction.atomic():
         row = _locked(user.pk)
-        if row.minors_mode:
+        if row.minors_mode or _minor_by_birth_date(row, now):
             return False
         _store(user, Mode.CHOSEN, now)
         audit.record("mode.turned_on", actor=user.pk, subject=user.pk, where=where)
@@ -45,27 +45,22 @@ def turn_on(user: User, where: Where, *, now: dt.datetime) -> bool:
     return True
 
 
-def why_not_leave(user: User, actor: User, now: dt.datetime) -> str:
-    """ "" when `actor` may end the mode of `user` now, else a code of ModeError."""
+def why_not_leave(user: User, now: dt.datetime) -> str:
+    """ "" when somebody may leave the mode now, else a code of ModeError."""
+    if user.birth_date is None or _minor_by_birth_date(user, now):
+        return "birth_date"
     if not user.minors_mode:
         return "off"
-    if user.birth_date is None or age_band(user.birth_date, user.time_zone, now).is_minor:
-        return "birth_date"
-    if user.minors_mode != Mode.CHOSEN:
-        return "human"
-    if links.in_force(user):
-        decides = access.guardians_of(user, Right.EDIT).filter(pk=actor.pk).exists()
-        return "" if decides else "guardian"
-    return "" if actor.pk == user.pk else "not_yours"
+    return "" if user.minors_mode == Mode.CHOSEN else "human"
 
 
-def leave(user: User, *, actor: User, now: dt.datetime) -> None:
-    """An adult's own choice ends: by themselves, or by the guardian who still looks after them. Raises ModeError."""
+def leave(user: User, *, now: dt.datetime) -> None:
+    """What somebody of age chose for themselves ends. Raises ModeError."""
     with transaction.atomic():
-        if code := why_not_leave(_locked(user.pk), actor, now):
+        if code := why_not_leave(_locked(user.pk), now):
             raise ModeError(code)
         _store(user, Mode.OFF, now)
-        audit.record("mode.left", actor=actor.pk, subject=user.pk)
+        audit.record("mode.left", actor=user.pk, subject=user.pk)
         policy_changed(user.pk)
 
 
@@ -73,7 +68,7 @@ def suspect(user_id: uuid.UUID, now: dt.datetime) -> bool:
     """Signs of a younger age have added up. False: somebody in the mode already, or without a birth date to doubt."""
     with transaction.atomic():
         row = _locked(user_id)
-        if row.minors_mode or row.birth_date is None or age_band(row.birth_date, row.time_zone, now).is_minor:
+        if row.minors_mode or row.birth_date is None or _minor_by_birth_date(row, now):
             return False
         _store(row, Mode.SUSPECTED, now)
         audit.record("age.suspected", actor=None, subject=user_id)
@@ -91,6 +86,10 @@ def decided(user_id: uuid.UUID, mode: User.MinorsMode, now: dt.datetime) -> None
         if row.minors_mode in (Mode.SUSPECTED, Mode.CONFIRMED) and row.minors_mode != mode:
             _store(row, mode, now)
         policy_changed(user_id)
+
+
+def _minor_by_birth_date(user: User, now: dt.datetime) -> bool:
+    return user.birth_date is not None and age_band(user.birth_date, user.time_zone, now).is_minor
 
 
 def _locked(user_id: uuid.UUID) -> User:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from guardians.views import contacts, panel, requests, roles, settings, spending
+from guardians.views import contacts, mode, panel, requests, roles, settings, spending
 from guardians.views import invitations as views
 
 urlpatterns = [
@@ -26,6 +26,10 @@ urlpatterns = [
     path("contacts/<uuid:pk>/", contacts.edit, name="contact_change"),
     path("contacts/<uuid:pk>/ask/", contacts.ask, name="contact_ask"),
     path("contacts/<uuid:pk>/test/", contacts.test, name="contact_test"),
+    path("minors-mode/", mode.page, name="minors_mode"),
+    path("minors-mode/on/", mode.turn_on, name="mode_on"),
+    path("minors-mode/leave/", mode.leave, name="mode_leave"),
+    path("minors-mode/say/", mode.say, name="mode_say"),
     path("<uuid:pk>/confirm/", views.confirm, name="guardian_confirm"),
     path("<uuid:pk>/consent/", views.consent, name="guardian_consent"),
     path("<uuid:minor_id>/another/", roles.name, name="guardian_name"),

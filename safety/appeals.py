@@ -15,9 +15,10 @@ from django.db import IntegrityError, transaction
 from accounts import audit
 from accounts.models import User
 from guardians import minors_mode
-from safety import age_reviews, sanctions
-from safety.models import Appeal, Lane, Report, Sanction
-from safety.moderation import NotPossible, close, due, is_moderator, is_young, locked, number
+from guardians.models import Guardianship
+from safety import age_reviews, care_notices, cases, operations, sanctions
+from safety.models import Appeal, CareNotice, CrisisCase, Lane, Report, Sanction, Shift
+from safety.moderation import NotPossible, check_decider, close, due, is_moderator, is_young, locked, number
 
 Subject = Appeal.Subject
 
@@ -169,3 +170,6 @@ def replace_report(row: Appeal, staff: User, decision: Report.Decision | None, n
         decision=decision.value,
     )
     return report
+    told = care_notices.guardian_recipients(row.person)  # before their part in it is over
+    if told and row.person.minors_mode == User.MinorsMode.CONFIRMED:
+        care_notices.tell(CareNotice.Kind.MODE, row.person, f"mode:{row.person_id}", told, now, change="off")
