@@ -31,7 +31,6 @@ FIGURES: Final[Mapping[str, frozenset[str]]] = {
 }
 # Part of the guardian's panel that a kind is about.
 _PLACES: Final[Mapping[str, str]] = {
-    Kind.TIME_REQUEST: "requests",
     Kind.SPENDING: "spending",
     Kind.UNLINK: "guardians",
     Kind.GUARDIANS: "guardians",
@@ -118,6 +117,8 @@ def _path(notice: CareNotice, recipient: str) -> str:
     sees = guardian is not None and access.links_with(guardian, Right.VIEW).filter(minor=notice.user).exists()
     if not sees:
         return reverse("wards")
+    if notice.kind == Kind.TIME_REQUEST:  # one tap on the page of the request itself
+        return reverse("time_request", args=[notice.about.partition(":")[2]])
     return f"{reverse('panel', args=[notice.user_id])}#{_PLACES[notice.kind]}"
 
 

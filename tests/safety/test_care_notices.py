@@ -39,7 +39,10 @@ TO_CONTACTS = (Kind.CONTACT_ASK, Kind.CONTACT_TEST)
 TOPIC = r"suicid|kill|\bdie\b|danger|depress|死|自杀|危险|抑郁"
 
 
-def tell(minor: User, kind: Kind = Kind.TIME_REQUEST, about: str = "request:1", **more: Any) -> CareNotice:
+FIRST, SECOND = (f"request:{uuid.uuid4()}" for _ in range(2))
+
+
+def tell(minor: User, kind: Kind = Kind.TIME_REQUEST, about: str = FIRST, **more: Any) -> CareNotice:
     whom = care_notices.guardian_recipients(minor)
     figures = {**FIGURES.get(kind, {}), **more}
     return care_notices.tell(kind, minor, about, whom, timezone.now(), **figures)
@@ -74,13 +77,13 @@ def test_it_says_the_figure_and_leads_to_a_page(minor: User, guardian: User) -> 
     row = Delivery.objects.get(care=notice, channel="email")
     text = alert_texts.compose(row, Reach(language="en"), link=care_notices.link(row)).text
     assert "45 more minutes" in text and "(Minor)" in text
-    assert f"{reverse('panel', args=[minor.pk])}#requests" in text
+    assert reverse("time_request", args=[FIRST.partition(":")[2]]) in text
 
 
 def test_whoever_may_not_see_the_panel_is_not_led_to_it(minor: User, guardian: User) -> None:
     link = Guardianship.objects.get(minor=minor)
-    row = Delivery(care=tell(minor), template="care", recipient=f"guardian:{guardian.pk}")
-    assert reverse("panel", args=[minor.pk]) in care_notices.link(row)
+    row = Delivery(care=tell(minor, Kind.MODE), template="care", recipient=f"guardian:{guardian.pk}")
+    assert f"{reverse('panel', args=[minor.pk])}#settings" in care_notices.link(row)
     access.give(link, Role.ALERTS)
     assert care_notices.link(row).endswith(reverse("wards"))
     assert care_notices.guardian_recipients(minor, Right.EDIT) == []
@@ -89,11 +92,11 @@ def test_whoever_may_not_see_the_panel_is_not_led_to_it(minor: User, guardian: U
 
 def test_what_is_over_is_not_sent(minor: User, guardian: User, mail_host: MailHost) -> None:
     tell(minor)
-    tell(minor, about="request:2")
-    over("request:1")
+    tell(minor, about=SECOND)
+    over(FIRST)
     outbox.dispatch("a")
     assert len(events(guardian)) == len(mail_host.taken) == 1
-    states = Delivery.objects.filter(care__about="request:1").values_list("state", "error")
+    states = Delivery.objects.filter(care__about=FIRST).values_list("state", "error")
     assert set(states) == {(State.CANCELLED, "over")}
 
 
@@ -101,7 +104,7 @@ def test_what_ends_after_it_was_claimed_is_not_sent(minor: User, guardian: User,
     notice = tell(minor)
     claimed = outbox._claim("a", ["email"], timezone.now())
     assert claimed is not None
-    over("request:1")
+    over(FIRST)
     later = timezone.now() + HOUR
     outbox.dispatch("b", later)
     assert mail_host.taken == []
@@ -166,7 +169,7 @@ def test_a_danger_goes_first_and_never_waits_for_a_sender(
     minor: User, guardian: User, moderator: User, mail_host: MailHost
 ) -> None:
     for number in range(outbox.SENDERS_PER_CHANNEL + 2):
-        tell(minor, about=f"request:{number}")
+        tell(minor, about=f"request:{uuid.UUID(int=number)}")
     mail_host.answer = "hang"
     dispatcher = outbox.Dispatcher("a")
     dispatcher.step()
@@ -194,7 +197,7 @@ def test_the_watch_over_cases_does_not_mistake_them(minor: User, guardian: User,
 
 def test_no_words_and_no_missing_figures(minor: User) -> None:
     with pytest.raises(ValueError):
-        care_notices.tell(Kind.TIME_REQUEST, minor, "request:1", [], timezone.now())
+        care_notices.tell(Kind.TIME_REQUEST, minor, FIRST, [], timezone.now())
     with pytest.raises(ValueError):
         tell(minor, minutes="please, half an hour")
     assert not CareNotice.objects.exists()
@@ -252,7 +255,9 @@ def test_a_guardians_device_rings_for_a_danger_and_for_a_request(
         f"Anban: please get in touch now ({case.number})",
     }
     request = rung["Anban: a request for more time today"]
-    assert request["url"] == f"{reverse('panel', args=[minor.pk])}#requests" and "30" in request["body"]
+    assert (
+        request["url"] == reverse("time_request", args=[FIRST.partition(":")[2]]) and "30" in request["body"]
+    )
     gateway.taken.clear()
     assert client.post("/push/test/", content_type="application/json").status_code == 200
     assert browser.read(gateway.taken[0][1])["url"] == reverse("wards")
