@@ -256,7 +256,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("top_up", "Top-up"),
-                            ("use", "Extra time of the model"),
+                            ("use", "Extra replies"),
                             ("refund", "Refund"),
                             ("return", "Refund that could not be paid"),
                             ("reversal", "Taken back by the payment provider"),

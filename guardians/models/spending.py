@@ -1,4 +1,4 @@
-"""The wallet: what somebody paid for extra time of the model, what was used of it, and who limits it.
+"""The wallet: what somebody paid for extra replies, what was used of it, and who limits it.
 
 Amounts are whole numbers of the smallest coin of WALLET_CURRENCY (fen, cents).
 """
@@ -58,7 +58,7 @@ class WalletEntry(models.Model):
 
     class Kind(models.TextChoices):
         TOP_UP = "top_up", _("Top-up")
-        USE = "use", _("Extra time of the model")
+        USE = "use", _("Extra replies")
         REFUND = "refund", _("Refund")
         RETURN = "return", _("Refund that could not be paid")
         REVERSAL = "reversal", _("Taken back by the payment provider")

@@ -1,4 +1,4 @@
-"""The shop: one plain page on which somebody pays for extra time of the model, and turns its use on or off.
+"""The shop: one plain page on which somebody pays for extra replies, and turns its use on or off.
 
 Reached from the settings and from nowhere in a conversation. No offers: amounts from small to large, none chosen.
 """
@@ -31,9 +31,7 @@ from guardians.models import Payment, Refund, Wallet, WalletEntry
 
 log = logging.getLogger(__name__)
 
-_CLOSED = gettext_lazy(
-    "The shop is closed at the moment. What you have stays yours, and you can use it as before."
-)
+_CLOSED = gettext_lazy("The shop is closed at the moment. What you have stays yours.")
 WHY: dict[str, Promise] = {
     "off": _CLOSED,
     "rest": _CLOSED,  # the same words: nobody is told here how they are taken to be
@@ -83,7 +81,7 @@ def begin(request: HttpRequest) -> HttpResponse:
             user,
             int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 10 else -1,
             variant,
-            _("Extra time at Anban"),
+            _("Extra replies at Anban"),
             timezone.now(),
         )
     except spending.Refused as refused:
@@ -205,9 +203,10 @@ def receipts_of(user: User) -> list[dict[str, Any]]:
     return [
         {
             "payment": payment,
-            "credited": any(entry.kind == WalletEntry.Kind.TOP_UP for entry in payment.entries.all()),
+            "ended": (ended := _ended(payment)),
+            "credited": ended == "credited",
             "refund": max(payment.refunds.all(), key=lambda refund: refund.asked_at, default=None),
-            "refundable": any(entry.kind == WalletEntry.Kind.TOP_UP for entry in payment.entries.all())
+            "refundable": ended == "credited"
             and all(refund.state == Refund.State.REFUSED for refund in payment.refunds.all()),
         }
         for payment in rows.prefetch_related("entries", "refunds").order_by("-created")
@@ -232,6 +231,7 @@ def _shop(
         "providers": list(settings.PAYMENT_VARIANTS) if len(settings.PAYMENT_VARIANTS) > 1 else [],
         "price": settings.WALLET_PRICE_PER_1000_TOKENS,
         "free": settings.TOKENS_PER_USER_PER_DAY,
+        "longest": settings.LLM_CONTEXT_TOKENS,
         "coming": coming,
         "form": form or CapForm(initial={"cap": None if shown is None else shown // 100}),
         "days": settings.REFUND_DAYS,
@@ -243,8 +243,8 @@ def _shop(
 
 def _ended(payment: Payment) -> str:
     """Of the page after paying: credited, returned, held, failed or open."""
-    kinds = set(payment.entries.values_list("kind", flat=True))
-    reasons = set(payment.refunds.values_list("reason", flat=True))
+    kinds = {entry.kind for entry in payment.entries.all()}
+    reasons = {refund.reason for refund in payment.refunds.all()}
     if WalletEntry.Kind.TOP_UP in kinds:
         return "credited"
     if Refund.Reason.CLOSED in reasons:

@@ -30,12 +30,13 @@ class BudgetForm(forms.Form):
 
 def context(link: Guardianship) -> dict[str, Any]:
     """For templates/guardians/_spending.html: the month, what holds, dates and amounts. Never what it was used for."""
-    minor, now = link.minor, timezone.now()
+    minor, now, role = link.minor, timezone.now(), access.role_of(link)
     band = effective_band(minor, now)
     wallet = Wallet.objects.filter(pk=minor.pk).first()
     return {
         "spending": {
             "minor": minor,
+            "editable": role is not None and Right.EDIT in access.RIGHTS[role],
             "month": spending.month_of(minor, now),
             "open": bool(spending.guardian_cap(minor)),
             "cap": (spending.guardian_cap(minor) or 0) // 100,

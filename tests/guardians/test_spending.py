@@ -195,7 +195,7 @@ def test_a_month_is_that_of_the_persons_zone(adult: User) -> None:
 # --- never in a conversation ---------------------------------------------------------------------------------
 
 _OFFER = re.compile(
-    r"\bshop\b|shop_|wallet|top[- ]?up|\bbuy (?:more|now)|purchase|extra time|充值|钱包|付费|商店|额外时间|加时",
+    r"\bshop\b|shop_|wallet|top[- ]?up|\bbuy (?:more|now)|purchase|extra (?:time|replies)|充值|钱包|付费|商店|额外回复",
     re.IGNORECASE,
 )
 _TALK = re.compile(r"\bpay(?:ment|ments|ing)?\b|\bbuy\b|付款|购买", re.IGNORECASE)
