@@ -3,12 +3,14 @@
 import datetime as dt
 
 from celery import shared_task
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Event
 from companion import dependence, purchases, reminders, replies, service_mail, service_notices, unassessed, usage
 from companion.models import TokenBudget
-from safety import age_reviews, complaints
+from guardians import requests
+from safety import age_reviews, care_notices, complaints
 
 EVENTS_KEPT = dt.timedelta(days=7)  # a page that slept longer loads itself anew
 
@@ -65,6 +67,17 @@ def judge_dependence() -> int:
 def catch_up_with_payments() -> int:
     """What a process left between a provider's report and the wallet, or between a decision and the refund."""
     return purchases.catch_up()
+@shared_task
+def lapse_time_requests() -> int:
+    """More time that was asked for a day that is over is asked of nobody any more."""
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        gone = requests.outdated(now)
+        for request in gone:
+            care_notices.over(f"request:{request}", now)
+        return requests.lapse(gone, now)
+
+
 
 
 @shared_task

@@ -74,7 +74,7 @@ def ask(minor: User, minutes: int, now: dt.datetime) -> TimeRequest:
     """In the caller's transaction, which tells the guardians. Raises NotPossible."""
     with transaction.atomic():
         minor = User.objects.select_for_update(no_key=True).get(pk=minor.pk)
-        lapse(now, minor)  # yesterday's does not stand in the way
+        lapse(outdated(now, minor), now)  # yesterday's does not stand in the way
         standing = today(minor, now)
         if standing.why:
             raise NotPossible(standing.why)
@@ -130,17 +130,18 @@ def recent(minor: User, since: dt.datetime) -> Sequence[TimeRequest]:
     return list(rows.select_related("answered_by").order_by("-asked_at", "-pk"))
 
 
-def lapse(now: dt.datetime, minor: User | None = None) -> list[uuid.UUID]:
-    """Requests whose day is over wait for nobody any more; which ones. Their notices are the caller's."""
+def outdated(now: dt.datetime, minor: User | None = None) -> list[uuid.UUID]:
+    """Requests that still wait although their day is over."""
     waiting = TimeRequest.objects.filter(state=State.OPEN).select_related("minor")
     if minor is not None:
         waiting = waiting.filter(minor=minor)
-    over = [row.pk for row in waiting if not _counts(row, row.minor, now)]
-    return [
-        pk
-        for pk in over
-        if TimeRequest.objects.filter(pk=pk, state=State.OPEN).update(state=State.LAPSED, answered_at=now)
-    ]
+    return [row.pk for row in waiting if not _counts(row, row.minor, now)]
+
+
+def lapse(gone: Sequence[uuid.UUID], now: dt.datetime) -> int:
+    """They wait for nobody any more. Their notices are the caller's."""
+    waiting = TimeRequest.objects.filter(pk__in=gone, state=State.OPEN)
+    return waiting.update(state=State.LAPSED, answered_at=now)
 
 
 def _of_today(minor: User, now: dt.datetime) -> QuerySet[TimeRequest]:

@@ -34,6 +34,7 @@ from companion.events import help_card_html, notice_frame, staff_name
 from companion.models import Conversation, Departure, Message
 from companion.personas import NotFound
 from guardians.limits import effective_policy
+from guardians.views import requests
 from safety import cases, risk
 
 
@@ -112,7 +113,7 @@ def older(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 def _chat_page(
     request: HttpRequest, conversation: Conversation, page: history.Page | None = None
 ) -> HttpResponse:
-    _user, actor = cast(User, request.user), _actor(request)
+    user, actor = cast(User, request.user), _actor(request)
     language = actor.policy.language
     # Read before the messages: what is replayed may repeat something, but nothing is passed over.
     last_event = realtime.last_event(actor.user_id)
@@ -159,6 +160,7 @@ def _chat_page(
 def _in_charge(actor: access.Actor) -> str:
     """The duty name of the human who has taken over; "" when nobody has."""
     case = cases.open_case(actor.user_id) if actor.care.human else None
+        **(requests.asking(user, now) if actor.policy.is_minor and not actor.care.muted else {}),
     return staff_name(case.holder_id) if case else ""
 
 

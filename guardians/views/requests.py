@@ -116,7 +116,7 @@ def _ask(request: HttpRequest, user: User, now: dt.datetime) -> None:
         return
     try:
         with transaction.atomic(durable=True):
-            for gone in requests.lapse(now, user):
+            for gone in requests.outdated(now, user):
                 care_notices.over(_about(gone), now)
             asked = requests.ask(user, minutes, now)
             care_notices.tell(
