@@ -12,16 +12,11 @@ from django.utils import timezone
 from accounts.realtime import NewEvent
 from companion import statements
 from companion.models import Conversation
-from safety import cases, script
+from safety import cases, risk, script
 from safety.engine import Verdict
 from safety.models import CrisisCase
 
 PAUSE = dt.timedelta(seconds=20)  # between two lines of the script: who writes fast is not talked down
-_LINES_FOR = {
-    CrisisCase.Category.PROPERTY_LOSS: "fraud",
-    CrisisCase.Category.ABUSE: "abuse",
-    CrisisCase.Category.MEDICAL: "medical",
-}
 
 
 def at_risk(verdict: Verdict) -> bool:
@@ -30,11 +25,10 @@ def at_risk(verdict: Verdict) -> bool:
 
 def help_card(conversation: Conversation, verdict: Verdict) -> NewEvent:
     """The event that shows the numbers, those for this kind of danger first."""
-    category = cases.category_of(verdict)
     card = {
         "level": "urgent" if verdict.level >= 3 else "soft",
         "country": settings.HELP_LINES_COUNTRIES[0],
-        "need": _LINES_FOR.get(category, "crisis") if category else "crisis",
+        "need": risk.need_of(verdict.reasons),
     }
     return NewEvent("help.card", conversation.public_id, None, card)
 

@@ -21,6 +21,7 @@ from companion import markdown, notices, sentences
 from companion.models import Message
 from companion.notices import Pending
 from companion.usage import Standing
+from safety import replies
 from safety.resources import help_lines
 
 log = logging.getLogger(__name__)
@@ -313,11 +314,18 @@ def help_card_html(level: str, country: str, language: str, need: str = "crisis"
 
 @lru_cache(maxsize=64)  # there are few, and in a flood each message shows one
 def _help_card(level: str, country: str, language: str, need: str, _file: str) -> SafeString:
-    lines = sorted(help_lines(country), key=lambda line: need not in line.kinds)
+    # Of the lines that fit, the one for this alone comes first while it can be asked; afterwards the police.
+    asks = need == "fraud" and level == "soft"
+    lines = sorted(help_lines(country), key=lambda line: (need not in line.kinds, asks and len(line.kinds)))
+    warning = f"warning.{need}_{level}"
+    context = {
+        "level": level,
+        "need": need,
+        "lines": lines,
+        "warning": replies.sentence(warning, language=language) if warning in replies.codes() else "",
+    }
     with translation.override(language):
-        return render_to_string(
-            "companion/_help_card.html", {"level": level, "lines": lines, "language": language}
-        )
+        return render_to_string("companion/_help_card.html", context)
 
 
 def notice_frame(notice: Pending, language: str) -> NoticeFrame:

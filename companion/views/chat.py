@@ -127,7 +127,7 @@ def _chat_page(
     state = access.state_of(conversation, actor)
     page = page or history.newest_page(conversation, actor.user_id, language)
     reply = replies.current(conversation.public_id)
-    level = risk.recent_level(actor.user_id, now)
+    card, country = risk.recent_card(actor.user_id, now), settings.HELP_LINES_COUNTRIES[0]
     rests = {code: _blocked(Refusal(code, "use"), language) for code in ("limit", "quiet")}
     context = {
         "conversation": conversation,
@@ -135,8 +135,8 @@ def _chat_page(
         "persona": portrayal.face(conversation.persona, language),
         "message_list": page.messages,
         "has_older": page.has_older,
-        "help_card": help_card_html(level, settings.HELP_LINES_COUNTRIES[0], language) if level else "",
-        "help_away": help_card_html("soft", settings.HELP_LINES_COUNTRIES[0], language),
+        "help_card": help_card_html(card.level, country, language, card.need) if card else "",
+        "help_away": help_card_html("soft", country, language),
         "human_name": _in_charge(actor),
         "last_event": last_event,
         "notices": waiting,
