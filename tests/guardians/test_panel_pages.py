@@ -143,7 +143,7 @@ def test_the_minor_sees_exactly_the_same(minor: User, guardian: User, companions
     own = signed_in(minor).get(reverse("panel_mine"))
     assert own.context["panel"] == theirs.context["panel"]
     for page in (own, theirs):
-        assert [template.name for template in page.templates][0] == "guardians/panel.html"
+        assert page.templates[0].name == "guardians/panel.html"
     assert "C-" in own.content.decode() and "<form" not in own.content.decode().split("<main")[1]
 
 
