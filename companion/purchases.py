@@ -21,14 +21,15 @@ from guardians.limits import effective_band
 from guardians.models import Payment, Refund, WalletEntry
 from guardians.models.spending import amount
 from guardians.spending import Outcome, Refused
-from safety import care_notices, sanctions
-from safety.models import Assessment, CareNotice, CaseSignal, CrisisCase
+from safety import care_notices, operations, sanctions
+from safety.models import Assessment, CareNotice, CaseSignal, CrisisCase, OperationsAlert
 
 log = logging.getLogger(__name__)
 
 QUIET: Final = dt.timedelta(hours=1)  # after a sign of distress
 DISTRESS: Final = 2  # the level of a verdict from which it is one
 PER_HOUR: Final = 10  # payments begun by one person
+_WAITING: Final = "refund.waiting"
 
 
 def closed(user: User, now: dt.datetime) -> str:
@@ -82,7 +83,20 @@ def catch_up() -> int:
     count = 0
     for payment_id in brought.values_list("pk", flat=True)[:100]:
         count += settle(payment_id) != Outcome.NOTHING
-    return count + sum(refunds.pay(refund_id) for refund_id in refunds.due())
+    count += sum(refunds.pay(refund_id) for refund_id in refunds.due())
+    _tell_operators(timezone.now())
+    return count
+
+
+def _tell_operators(now: dt.datetime) -> None:
+    """The people on call hear of refunds that wait too long or were not paid; the alert ends when they do."""
+    waiting = {f"refund:{refund_id}" for refund_id in refunds.waiting(now)}
+    told = OperationsAlert.objects.filter(code=_WAITING, resolved_at=None)
+    for subject in set(told.values_list("subject", flat=True)) - waiting:
+        operations.resolve(_WAITING, subject, now=now)
+    for subject in waiting:
+        with transaction.atomic():
+            operations.raise_alert(_WAITING, subject, now=now)
 
 
 def _tell_guardians(payment: Payment, now: dt.datetime) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 from payments import PaymentStatus
 
@@ -145,6 +145,12 @@ def due() -> list[uuid.UUID]:
     return list(
         Refund.objects.filter(state=State.APPROVED).order_by("asked_at").values_list("pk", flat=True)[:50]
     )
+
+
+def waiting(now: dt.datetime) -> list[uuid.UUID]:
+    """Past the promised time, not paid by the provider, or begun by a process that died: an operator is needed."""
+    late = Q(state=State.ASKED, due_at__lt=now) | Q(state=State.PAYING, claimed_at__lt=now - STUCK)
+    return list(Refund.objects.filter(late | Q(state=State.FAILED)).values_list("pk", flat=True)[:100])
 
 
 def _open(operator: User, refund_id: uuid.UUID, states: list[Refund.State]) -> Refund:

@@ -21,6 +21,8 @@ CODES: Final = frozenset(
         "canary.lost",
         "second_look.missing",  # an imminent case closed by one human only
         "complaint.overdue",
+        "refund.waiting",  # past its promised time, or the provider did not pay it
+        "appeal.safeguarding",  # somebody says that they are not safe with a guardian
     }
 )
 AGAIN: Final = dt.timedelta(hours=1)

@@ -13,6 +13,7 @@ from companion import purchases
 from guardians import refunds, spending, wallet
 from guardians.models import Payment, Refund, WalletEntry
 from guardians.spending import Outcome
+from safety.models import OperationsAlert
 from tests.guardians.buying import balance, begin, begun, buy, pay, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -283,6 +284,21 @@ def test_a_refund_whose_process_died_waits_for_an_operators_look(supervisor: Use
     refunds.settle_by_hand(supervisor, row.pk, now + refunds.STUCK, paid=True)
     row.refresh_from_db()
     assert row.state == "paid"
+
+
+def test_the_people_on_call_hear_of_a_refund_that_waits_too_long(supervisor: User, client: Client) -> None:
+    row = asked(client, buy(client))
+    purchases.catch_up()
+    assert not OperationsAlert.objects.exists()
+    Refund.objects.filter(pk=row.pk).update(due_at=timezone.now())
+    purchases.catch_up()
+    purchases.catch_up()
+    alert = OperationsAlert.objects.get()
+    assert (alert.code, alert.subject, alert.resolved_at) == ("refund.waiting", f"refund:{row.pk}", None)
+    refunds.refuse(supervisor, row.pk, timezone.now())
+    purchases.catch_up()
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
 
 
 def test_only_operators_decide(adult: User, moderator: User, client: Client) -> None:
