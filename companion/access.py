@@ -161,7 +161,14 @@ def persona_gate(policy: EffectivePolicy, persona: Persona) -> Refusal | None:
         return Refusal("retired", "service_notices")
     if persona.author_id is not None and switches.off(switches.Name.WRITTEN_PERSONAS):
         return Refusal("persona", "gallery")
+    if personas.for_adults(policy, persona):
+        return Refusal("adults_only", "minors_mode")
     return None if personas.may_talk(policy, persona) else Refusal("persona", "gallery")
+
+
+def hidden(actor: Actor, conversation: Conversation) -> bool:
+    """What was said with a companion for adults is not read on in minors' mode, unless humans are called or speak there."""
+    return not actor.care.muted and personas.for_adults(actor.policy, conversation.persona)
 
 
 def stop_closed(user_id: uuid.UUID, policy: EffectivePolicy) -> None:

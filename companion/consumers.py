@@ -298,7 +298,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         async with self.sending:
             if seq <= self.seen:
                 return  # the doorbell was quicker and these were read from the rows
-            if frames[0]["event"] == self.seen + 1:
+            rights = any(frame["kind"] == "policy.changed" for frame in frames)  # read again with the rows
+            if frames[0]["event"] == self.seen + 1 and not rights:
                 for frame in frames:
                     await self._send(frame)
                 self.seen = seq
@@ -398,6 +399,8 @@ def _open(
     now = timezone.now()
     actor = access.load_actor(user_id, session_key, now)
     conversation = access.access_conversation(user_id, conversation_id)
+    if access.hidden(actor, conversation):
+        raise Closed(NOT_ALLOWED)
     leaving.came_back(user_id, conversation_id, now)
     return actor, conversation, realtime.last_event(user_id), usage.standing(user_id, actor.policy)
 

@@ -56,16 +56,21 @@ class Shown(Face):
     tags: tuple[str, ...]
 
 
+def for_adults(policy: EffectivePolicy | None, persona: Persona) -> bool:
+    """Is this a partner, relative, idol or other intimate companion, and the reader young, or of unknown age?"""
+    young = policy is None or policy.age_band is None or policy.is_minor
+    return young and Relationship(persona.relationship) in INTIMATE
+
+
 def may_see(policy: EffectivePolicy | None, persona: Persona) -> bool:
     """May this reader learn that the companion exists? None: somebody who is not signed in."""
-    young = policy is None or policy.age_band is None or policy.is_minor
     own = policy is not None and persona.author_id == policy.user_id
     relationship = Relationship(persona.relationship)
     if persona.state == Persona.State.RETIRED:
         return False
     if policy is not None and persona.public_id in policy.blocked_personas:
         return False
-    if young and relationship in INTIMATE:
+    if for_adults(policy, persona):
         return False
     if own:
         return True

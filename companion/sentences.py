@@ -44,6 +44,10 @@ _REFUSALS: dict[str, tuple[Promise, Promise | str]] = {
     ),
     "quiet": (_("It is time to rest. Talking goes on when the quiet hours are over."), _("See your use")),
     "persona": (_("This companion is not available to you."), _("See other companions")),
+    "adults_only": (
+        _("This companion is for adults only, and minors' mode is on for you."),
+        _("About minors' mode"),
+    ),
     "left": (_("You left this conversation. You can come back whenever you like."), ""),
     "voice_off": (_("Your guardian has turned voice off. You can write."), ""),
     "too_fast": (_("That was a lot at once. Please wait a moment and send it again."), ""),

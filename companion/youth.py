@@ -6,6 +6,7 @@ Asked of adults only, and never of somebody who is or was a moment ago in danger
 import datetime as dt
 import uuid
 
+from accounts.generation import POLICY_CHANGED
 from accounts.realtime import NewEvent
 from companion import danger, steps
 from companion.access import Actor
@@ -33,4 +34,5 @@ def switch(
     changed = stop_streaming(conversation, happened, now)
     if age_reviews.suspect(actor.user_id, now) is not None:
         changed.append(steps.system_line(conversation, LINE, happened, now))
+        happened.append(NewEvent(POLICY_CHANGED))  # last: it may close the page
     return changed

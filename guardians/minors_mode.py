@@ -17,7 +17,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.age import age_band
-from accounts.generation import policy_changed
+from accounts.generation import count_policies, policy_changed
 from accounts.models import User
 from guardians import limits
 
@@ -65,14 +65,17 @@ def leave(user: User, *, now: dt.datetime) -> None:
 
 
 def suspect(user_id: uuid.UUID, now: dt.datetime) -> bool:
-    """Signs of a younger age have added up. False: somebody in the mode already, or without a birth date to doubt."""
+    """Signs of a younger age have added up. False: somebody in the mode already, or without a birth date to doubt.
+
+    Open pages learn from an event of the caller's (POLICY_CHANGED), after what they are to be told first.
+    """
     with transaction.atomic():
         row = _locked(user_id)
         if row.minors_mode or row.birth_date is None or _minor_by_birth_date(row, now):
             return False
         _store(row, Mode.SUSPECTED, now)
         audit.record("age.suspected", actor=None, subject=user_id)
-        policy_changed(user_id)
+        count_policies({user_id})
     return True
 
 

@@ -20,7 +20,7 @@ from guardians import minors_mode
 from safety import age_signs
 from safety.age_signs import Seen
 from safety.models import AgeReview, AgeSign, Lane
-from safety.moderation import NotPossible, close, is_moderator, locked, number
+from safety.moderation import NotPossible, check_decider, close, is_moderator, locked, number
 
 Decision = AgeReview.Decision
 
@@ -85,7 +85,10 @@ def note(user_id: uuid.UUID, message: uuid.UUID, codes: Sequence[str], now: dt.d
 
 
 def suspect(user_id: uuid.UUID, now: dt.datetime) -> AgeReview | None:
-    """The mode is on from the next frame, and a human is asked. In the caller's transaction; None: it was on already."""
+    """The mode is on from the next frame, and a human is asked. None: it was on already.
+
+    In the caller's transaction, who tells open pages (minors_mode.suspect).
+    """
     if not minors_mode.suspect(user_id, now):
         return None
     return AgeReview.objects.create(
@@ -135,10 +138,7 @@ def decide(staff: User, pk: int, decision: AgeReview.Decision, now: dt.datetime)
     """Who decides has seen codes, times and the statement. All of them are gone with the decision."""
     with transaction.atomic(durable=True):
         row = locked(AgeReview, pk)
-        if not is_moderator(staff):
-            raise NotPossible("not_staff")
-        if row.person_id == staff.pk:
-            raise NotPossible("oneself")
+        check_decider(staff, row.person_id)
         close(row, staff, decision.value, now)
         row.statement = None
         row.save(update_fields=["state", "decision", "decided_by", "decided_at", "statement"])

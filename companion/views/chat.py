@@ -77,7 +77,9 @@ def chats(request: HttpRequest) -> HttpResponse:
         .annotate(newest=Subquery(newest))
         .order_by("-newest", "-created_at")
     )
-    listed = [{"conversation": row, "persona": portrayal.face(row.persona, language)} for row in rows]
+    actor = _actor(request)
+    shown = [row for row in rows if not access.hidden(actor, row)]
+    listed = [{"conversation": row, "persona": portrayal.face(row.persona, language)} for row in shown]
     return _private(render(request, "companion/chats.html", {"conversations": listed}))
 
 
@@ -94,6 +96,8 @@ def older(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """The messages before one: a fragment for the page's script, a whole page for a link followed without it."""
     assert isinstance(request.user, User)
     conversation = _conversation(request, public_id)
+    if access.hidden(_actor(request), conversation):
+        raise Http404
     try:
         before = uuid.UUID(request.GET.get("before", ""))
         page = history.page_before(conversation, request.user.pk, before, request.user.language)
@@ -115,6 +119,10 @@ def _chat_page(
 ) -> HttpResponse:
     user, actor = cast(User, request.user), _actor(request)
     language = actor.policy.language
+    if access.hidden(actor, conversation):  # without its messages, and without the socket
+        blocked = _blocked(access.persona_gate(actor.policy, conversation.persona), language)
+        context = {"conversation": conversation, "blocked": blocked}
+        return _private(render(request, "companion/chat_hidden.html", context))
     # Read before the messages: what is replayed may repeat something, but nothing is passed over.
     last_event = realtime.last_event(actor.user_id)
     refusal = None if actor.care.muted else access.account_gate(actor)
@@ -152,6 +160,7 @@ def _chat_page(
         "max_characters": settings.MESSAGE_MAX_CHARACTERS,
         "reply": {"id": str(reply.job.reply.public_id), "text": reply.shown} if reply else None,
         "is_minor": actor.policy.is_minor,
+        **(requests.asking(user, now) if actor.policy.is_minor and not actor.care.muted else {}),
     }
     page_of = simple_mode.page_for(request, "companion/chat.html", "simple/chat.html")
     return _private(render(request, page_of, context))
@@ -160,7 +169,6 @@ def _chat_page(
 def _in_charge(actor: access.Actor) -> str:
     """The duty name of the human who has taken over; "" when nobody has."""
     case = cases.open_case(actor.user_id) if actor.care.human else None
-        **(requests.asking(user, now) if actor.policy.is_minor and not actor.care.muted else {}),
     return staff_name(case.holder_id) if case else ""
 
 
