@@ -8,12 +8,13 @@ from django.db import transaction
 
 from accounts import keyring
 from accounts.models import User
-from companion import authoring, dependence
+from companion import authoring, dependence, turns
 from companion.models import DependenceScore, Message, Persona
-from safety import appeals, moderation, use_reviews
+from guardians import consents, endings
+from safety import appeals, care_notices, moderation, use_reviews
 from safety.appeals import Decided
 from safety.dependence import signal_set
-from safety.models import Appeal, Report, UseReview
+from safety.models import Appeal, CareNotice, Report, UseReview
 from safety.moderation import NotPossible
 
 Subject = Appeal.Subject
@@ -44,10 +45,12 @@ def file(
     text: str,
     against: Decided,
     now: dt.datetime,
+    *,
+    unsafe: bool = False,
 ) -> Appeal:
     """An appeal (safety/appeals.py); one about dependence is noted on the judgement."""
     with transaction.atomic(durable=True):
-        row = appeals.file(person, subject, subject_id, text, against, now)
+        row = appeals.file(person, subject, subject_id, text, against, now, unsafe=unsafe)
         if subject is Subject.DEPENDENCE and (judged := dependence.objectionable(person.pk, now)) is not None:
             DependenceScore.objects.filter(pk=judged.pk, objected_at=None).update(objected_at=now)
     return row
@@ -120,11 +123,26 @@ def decide_appeal(
                 _follow(appeals.replace_report(row, staff, report_decision, now), staff)
             case Subject.DEPENDENCE:
                 dependence.rest(row.person_id)
+            case Subject.GUARDIAN:
+                _end_link(row, staff, now)
             case Subject.PERSONA:
                 authoring.review_again(staff, row.subject_id)
 
     with transaction.atomic(durable=True):
         return appeals.decide(staff, pk, decision, reason, answer, now, take_effect=take_effect)
+
+
+def _end_link(row: Appeal, staff: User, now: dt.datetime) -> None:
+    """The link is over. The guardians are told, unless one of them may be the danger."""
+    if not endings.by_ruling(row.subject_id, staff, now):
+        raise NotPossible("bad_decision")
+    if not consents.in_force(row.person):
+        turns.stop_all(row.person_id)
+    care_notices.over(f"unlink:{row.subject_id}", now)
+    if not appeals.confidential(row):
+        whom = [*care_notices.guardian_recipients(row.person), f"guardian:{row.first_decider_id}"]
+        about = f"guardianship:{row.subject_id}"
+        care_notices.tell(CareNotice.Kind.GUARDIANS, row.person, about, whom, now, change="ruling")
 
 
 def decide_use(staff: User, pk: int, decision: UseReview.Decision, now: dt.datetime) -> UseReview:

@@ -7,7 +7,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Event
-from companion import dependence, purchases, reminders, replies, service_mail, service_notices, unassessed, usage
+from companion import (
+    coming_of_age,
+    dependence,
+    purchases,
+    reminders,
+    replies,
+    service_mail,
+    service_notices,
+    unassessed,
+    usage,
+)
 from companion.models import TokenBudget
 from guardians import requests
 from safety import age_reviews, care_notices, complaints
@@ -58,16 +68,6 @@ def mail_service_notices() -> int:
 
 
 @shared_task
-def judge_dependence() -> int:
-    """People who were here since they were judged last."""
-    return dependence.look_at_active(timezone.now())
-
-
-@shared_task
-def catch_up_with_payments() -> int:
-    """What a process left between a provider's report and the wallet, or between a decision and the refund."""
-    return purchases.catch_up()
-@shared_task
 def lapse_time_requests() -> int:
     """More time that was asked for a day that is over is asked of nobody any more."""
     now = timezone.now()
@@ -78,6 +78,22 @@ def lapse_time_requests() -> int:
         return requests.lapse(gone, now)
 
 
+@shared_task
+def judge_dependence() -> int:
+    """People who were here since they were judged last."""
+    return dependence.look_at_active(timezone.now())
+
+
+@shared_task
+def catch_up_with_payments() -> int:
+    """What a process left between a provider's report and the wallet, or between a decision and the refund."""
+    return purchases.catch_up()
+
+
+@shared_task
+def end_guardianships_of_age() -> int:
+    """Who is of age has no guardians any more; rights are read so before the rows are (guardians/access.py)."""
+    return coming_of_age.end_all(timezone.now())
 
 
 @shared_task

@@ -5,6 +5,7 @@ import uuid
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from accounts import audit
 from accounts.care import ContactDetails
@@ -94,7 +95,9 @@ def current(minor: User) -> Guardianship | None:
 
 
 def of(minor: User) -> list[Guardianship]:
-    """All that are not over, the one in force first."""
+    """All that are not over, the one in force first; none of somebody who is of age by now."""
+    if limits.of_age(minor, timezone.now()):
+        return []
     rows = Guardianship.objects.filter(minor=minor).exclude(state=Guardianship.State.ENDED)
     return sorted(
         rows.select_related("guardian"), key=lambda row: (_NEAREST.index(row.state), row.created_at)

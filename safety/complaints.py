@@ -11,7 +11,7 @@ from accounts import audit, keyring, ratelimit
 from accounts.models import User
 from safety import operations
 from safety.models import AgeReview, Appeal, Complaint, Lane, Report, UseReview
-from safety.moderation import NotPossible, close, due, is_moderator, is_young, locked, number
+from safety.moderation import check_decider, close, due, is_moderator, is_young, locked, number
 
 MAX_TEXT: Final = 4000  # characters
 MEDIAN_OF: Final = dt.timedelta(days=90)
@@ -76,10 +76,7 @@ def decide(staff: User, pk: int, decision: Complaint.Decision, answer: str, now:
     """Answer a complaint. Who sends the answer by mail does so after the commit."""
     with transaction.atomic():
         row = locked(Complaint, pk)
-        if not is_moderator(staff):
-            raise NotPossible("not_staff")
-        if row.person_id == staff.pk:
-            raise NotPossible("oneself")
+        check_decider(staff, row.person_id)
         close(row, staff, decision.value, now)
         row.answer = keyring.seal_secret(answer[:MAX_TEXT])
         row.save(update_fields=["state", "decision", "decided_by", "decided_at", "answer"])

@@ -108,6 +108,14 @@ def may_decide(staff: User, row: Report) -> bool:
     return is_moderator(staff) and row.reporter_id != staff.pk
 
 
+def check_decider(staff: User, person: uuid.UUID | None) -> None:
+    """Staff, and not about what they said or are themselves. Raises NotPossible."""
+    if not is_moderator(staff):
+        raise NotPossible("not_staff")
+    if person == staff.pk:
+        raise NotPossible("oneself")
+
+
 def note_reading(staff: User, row: Report, messages: int, now: dt.datetime) -> None:
     """The entry that somebody read what was reported. It is over at once, so it gives no right to read on."""
     assert row.conversation is not None
@@ -139,10 +147,7 @@ def decide_report(staff: User, pk: int, decision: Report.Decision, now: dt.datet
     """Close a report, in the caller's transaction or its own. What follows for the companion is companion/rulings.py."""
     with transaction.atomic():
         row = locked(Report, pk)
-        if not is_moderator(staff):
-            raise NotPossible("not_staff")
-        if row.reporter_id == staff.pk:
-            raise NotPossible("oneself")
+        check_decider(staff, row.reporter_id)
         close(row, staff, decision.value, now)
         row.save(update_fields=["state", "decision", "decided_by", "decided_at"])
         audit.record(

@@ -17,7 +17,7 @@ from accounts.models import User
 from guardians import contacts, links
 from guardians.access import Right, guardians_of
 from guardians.models import EmergencyContact, Guardianship
-from safety.models import Delivery, PushSubscription, Sanction, Shift
+from safety.models import Appeal, Delivery, Lane, PushSubscription, Sanction, Shift
 
 Channel = Delivery.Channel
 STAFF: Final = (User.Role.MODERATOR, User.Role.OPERATOR)
@@ -120,10 +120,20 @@ def on_call() -> list[str]:
 
 def near(user: User) -> list[str]:
     """Guardians of a minor, else the person's contacts, in the order in which they are told."""
-    guardians = [f"guardian:{guardian.pk}" for guardian in guardians_of(user, Right.ALERTS)]
-    if not guardians and (link := links.current(user)) is not None:
+    doubted = _doubted(user)
+    told = guardians_of(user, Right.ALERTS).exclude(pk__in=doubted)
+    guardians = [f"guardian:{guardian.pk}" for guardian in told]
+    if not guardians and not doubted and (link := links.current(user)) is not None:
         guardians = [f"link:{link.pk}"]
     return guardians + [f"contact:{contact.pk}" for contact in contacts.usable(contacts.of(user))]
+
+
+def _doubted(user: User) -> set[uuid.UUID]:
+    """Guardians with whom the person says they are not safe, while nobody has decided (safety/appeals.py)."""
+    rows = Appeal.objects.filter(
+        person=user, subject=Appeal.Subject.GUARDIAN, lane=Lane.SAFETY, state="open", first_decider__isnull=False
+    )
+    return {pk for pk in rows.values_list("first_decider", flat=True) if pk}
 
 
 def without(recipients: Iterable[str], *, subject: uuid.UUID) -> list[str]:

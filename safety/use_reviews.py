@@ -10,7 +10,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import User
 from safety.models import Lane, UseReview
-from safety.moderation import NotPossible, close, due, is_moderator, locked, number
+from safety.moderation import check_decider, close, due, is_moderator, locked, number
 
 
 def ask(
@@ -57,10 +57,7 @@ def decide(
     """`take_effect` runs in the same transaction."""
     with transaction.atomic():
         row = locked(UseReview, pk)
-        if not is_moderator(staff):
-            raise NotPossible("not_staff")
-        if row.person_id == staff.pk:
-            raise NotPossible("oneself")
+        check_decider(staff, row.person_id)
         close(row, staff, decision.value, now)
         row.save(update_fields=["state", "decision", "decided_by", "decided_at"])
         audit.record(

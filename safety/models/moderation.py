@@ -173,6 +173,7 @@ class Appeal(Ticket):
         SANCTION = "sanction", _("A measure against the account")
         REPORT = "report", _("What was decided about a report")
         DEPENDENCE = "dependence", _("What your use is taken for")
+        GUARDIAN = "guardian", _("Somebody who looks after you")
 
     class Decision(models.TextChoices):
         UPHELD = "upheld", _("Granted")

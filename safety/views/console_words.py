@@ -94,6 +94,7 @@ ALERTS: Final[dict[str, Promise]] = {
     "canary.lost": _("The test case did not arrive"),
     "second_look.missing": _("An imminent case was closed by one human only"),
     "complaint.overdue": _("A complaint waits too long"),
+    "appeal.safeguarding": _("Somebody does not feel safe with a guardian"),
 }
 WITHHOLD: Final[dict[str, Promise]] = {
     "unsafe": _("They may be the danger"),

@@ -23,7 +23,7 @@ from guardians.limits import effective_policy
 from safety import clock, complaints, moderation, sanctions
 from safety.models import Appeal, Complaint, Lane, Report, Sanction
 from safety.moderation import NotPossible
-from safety.views.moderation_forms import AppealForm, ComplaintForm, ReportForm
+from safety.views.moderation_forms import AppealForm, ComplaintForm, GuardianAppealForm, ReportForm
 
 REPORTS_AT_ONCE = 30  # enough for somebody who reports a whole evening; not for a script
 
@@ -220,20 +220,33 @@ def appeal_new(request: HttpRequest) -> HttpResponse:
     against = rulings.ground(user, subject, subject_id, now)
     if against is None:
         raise Http404
-    form = AppealForm(request.POST or None)
+    about_guardian = subject is Appeal.Subject.GUARDIAN
+    form = (GuardianAppealForm if about_guardian else AppealForm)(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            row = rulings.file(user, subject, subject_id, form.cleaned_data["text"], against, now)
+            said, unsafe = form.cleaned_data["text"], form.cleaned_data.get("unsafe", False)
+            row = rulings.file(user, subject, subject_id, said, against, now, unsafe=unsafe)
         except NotPossible:
             messages.warning(request, _("A second person has already looked at this decision."))
         else:
             messages.success(
                 request,
-                _("Your appeal has the number %(number)s. Somebody else than before answers it by %(when)s.")
+                (
+                    _("Your appeal has the number %(number)s. A person of our team answers it by %(when)s.")
+                    if about_guardian
+                    else _(
+                        "Your appeal has the number %(number)s. Somebody else than before answers it by %(when)s."
+                    )
+                )
                 % {"number": row.number, "when": _when(row.due_at)},
             )
         return redirect("tickets")
-    context = {"form": form, "subject": subject.label, "hours": moderation.hours("appeal")}
+    context = {
+        "form": form,
+        "subject": subject.label,
+        "about_guardian": about_guardian,
+        "hours": moderation.hours("appeal"),
+    }
     return _private(render(request, "moderation/appeal_new.html", context))
 
 

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -27,6 +28,7 @@ from companion import personas, rulings
 from companion.models import Persona
 from companion.views import use_words
 from guardians.limits import effective_band
+from guardians.models import Guardianship
 from safety import appeals, clock, complaints, moderation, use_reviews
 from safety.models import Appeal, Complaint, Lane, Report, UseReview
 from safety.moderation import NotPossible
@@ -37,6 +39,7 @@ REFUSED: dict[str, Any] = {
     "oneself": _("Nobody decides about themselves."),
     "same_person": _("A second person has to decide: you have decided already."),
     "gone": _("Somebody has decided meanwhile. Nothing was done."),
+    "not_lead": _("Only who is responsible for protection decides about this."),
     "bad_decision": _("Say what holds instead, and check that it is possible."),
     "expired": _("It waited for more than a day. It has to be prepared anew."),
 }
@@ -308,12 +311,26 @@ class AppealAdmin(TicketAdmin):
             (_("Id"), row.subject_id),
             (_("Person"), row.person_id),
             *self._judged(row),
+            *self._guardian(row),
         ]
         texts: list[tuple[Any, str]] = [(_("What the person says"), opened(lambda: row.open("text")))]
         if row.decision:
             facts += [(_("Decision"), row.outcome), (_("Reason"), row.get_reason_display())]
             texts.append((_("Answer to the person"), opened(lambda: row.open("answer"))))
         return {"facts": facts, "texts": texts}
+
+    def _guardian(self, row: Appeal) -> list[tuple[Any, Any]]:
+        """What is known of the link that somebody would like to end."""
+        if row.subject != Appeal.Subject.GUARDIAN:
+            return []
+        others = Guardianship.objects.filter(minor=row.person_id, state=Guardianship.State.ACTIVE)
+        link = Guardianship.objects.filter(pk=row.subject_id).first()
+        asked = link and link.end_asked_at
+        return [
+            (_("The guardian is told if it ends"), gettext("No") if appeals.confidential(row) else gettext("Yes")),
+            (_("Asked to end it"), date_format(asked, "DATETIME_FORMAT") if asked else gettext("No")),
+            (_("Other guardians"), others.exclude(pk=row.subject_id).count()),
+        ]
 
     def _judged(self, row: Appeal) -> list[tuple[Any, Any]]:
         """What an objection to a judgement of one's use is about: score and reasons, in figures."""

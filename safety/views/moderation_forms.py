@@ -1,5 +1,7 @@
 """Forms of reports, complaints and appeals."""
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -46,3 +48,21 @@ class AppealForm(forms.Form):
         max_length=appeals.MAX_TEXT,
         widget=forms.Textarea(attrs={"rows": 8}),
     )
+
+
+class GuardianAppealForm(AppealForm):
+    """A minor asks a human whether somebody should look after them any longer."""
+
+    unsafe = forms.BooleanField(
+        label=_("I do not feel safe with this person, or they must not learn of this."),
+        help_text=_(
+            "Then only the person of our team who is responsible for protection reads it, within a day, and your guardian "
+            "is told nothing. If you are in danger now, call a help line."
+        ),
+        required=False,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["text"].label = _("Why should this person no longer look after your account?")
+        self.fields["text"].help_text = _("In your own words. A person of our team reads it and answers.")
