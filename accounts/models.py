@@ -97,7 +97,7 @@ class Event(models.Model):
     """Something that happened and that the person's pages must learn. Ids and codes only, never text."""
 
     id = models.BigAutoField(primary_key=True)
-    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, models.CASCADE, related_name="+", db_index=False)  # event_user_seq serves
     seq = models.BigIntegerField()  # 1, 2, 3 … per person, without gaps, in order of commit
     kind = models.CharField(max_length=40)
     conversation = models.UUIDField(null=True)
@@ -171,7 +171,8 @@ class Notice(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     public_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(User, models.CASCADE, related_name="notices")
+    # notice_once_per_occasion serves.
+    user = models.ForeignKey(User, models.CASCADE, related_name="notices", db_index=False)
     kind = models.CharField(max_length=16, choices=Kind)
     version = models.CharField(max_length=16)
     # What it is about, so that it is raised once: the SHA-256 of the session key for a login, "<stretch>:<n>" for a break.
