@@ -56,7 +56,7 @@ def give(
         contact = contacts.add(user, details, actor=user.pk, now=now, instead_of=instead_of)
         if contact.created_at == now:  # what is on its way to the one before is not for them
             care_notices.over(_about(contact), now)
-        if allowed and contact.asked_at is None:
+        if allowed and contact.asked_at is None and can_be_reached(contact):
             _write(Kind.CONTACT_ASK, contact, now)
     return contact
 

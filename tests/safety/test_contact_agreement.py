@@ -338,4 +338,5 @@ def test_a_number_without_a_gateway_is_said_plainly(person: User, client: Client
     client.force_login(person)
     text = client.get(reverse("contacts")).content.decode()
     assert "cannot send to a telephone number" in text and "Send a test notice" not in text
+    assert "all the same" not in text and contact.asked_at is None and not CareNotice.objects.exists()
     assert contact_agreement.write(Kind.CONTACT_TEST, contact, timezone.now()) == "no_channel"
