@@ -209,9 +209,8 @@ class CareForm(forms.Form):
         """One question of it, for a page that asks one at a time; what is to choose lies open there."""
         relation = self.fields["relation"]
         assert isinstance(relation, forms.ChoiceField)
-        choices = list(relation.choices)[1:]
         relation.widget = forms.RadioSelect()
-        relation.choices = choices
+        relation.choices = [(item.value, item.label) for item in CONTACT_RELATIONS]
         for name in self.fields.keys() - set(names):
             del self.fields[name]
         return self

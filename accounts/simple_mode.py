@@ -5,7 +5,6 @@ Whoever is signed in has it on every device, as a preference of the account; a v
 
 from typing import Final
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from accounts.models import User
@@ -32,10 +31,10 @@ def keep_for_visitor(request: HttpRequest, response: HttpResponseBase, *, on: bo
             max_age=_KEPT,
             secure=request.is_secure(),
             httponly=True,
-            samesite=settings.SESSION_COOKIE_SAMESITE,
+            samesite="Lax",
         )
     else:
-        response.delete_cookie(COOKIE, samesite=settings.SESSION_COOKIE_SAMESITE)
+        response.delete_cookie(COOKIE, samesite="Lax")
 
 
 def page_for(request: HttpRequest, ordinary: str, simple: str) -> str:

@@ -106,7 +106,7 @@ def _next_question(
         return None
     names = CareForm.QUESTIONS[shown]
     if shown != wrong:  # not asked yet, or asked again: no reproach
-        values = form.initial | known
+        values = {**form.initial, **known}
         form = CareForm(
             None,
             user=_user(request),

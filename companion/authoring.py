@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, switches
+from accounts.age import AgeBand
 from accounts.models import User
 from companion import retirement
 from companion.cards import AgeRating, Mood, Problem, Relationship, validate_fields
@@ -101,12 +102,32 @@ def check(draft: Draft, author: EffectivePolicy) -> Sequence[Problem]:
     if not author.choices.blocked_tags.isdisjoint(words):
         problems.append(Problem("blocked", "tags", _("Your guardian has closed a word of this card.")))
     texts = [*draft.fields().items(), *(("examples", text) for pair in draft.examples for text in pair)]
+    problems += _relatives(draft, texts, author)
     for field, text in texts:
+        if any(problem.code == "relative" and problem.field == field for problem in problems):
+            continue  # said already, and more kindly
         if engine.assess(text, age_band=author.engine_band).action in _UNFIT_ACTIONS:
             problems.append(
                 Problem("unsafe", field, _("This could hurt somebody. Please write it differently."))
             )
     return problems
+
+
+def _relatives(draft: Draft, texts: Sequence[tuple[str, str]], author: EffectivePolicy) -> Sequence[Problem]:
+    """For older people nothing plays a relative or somebody they knew: not by class, nor by what the text says (E-17)."""
+    if author.age_band is not AgeBand.ELDER:
+        return []
+    sentence = _(
+        "No companion plays a relative or somebody you knew here: it would not be them. Please invent a character; "
+        "you can tell every companion about the people you miss."
+    )
+    fields = ["relationship"] if draft.relationship is Relationship.KIN else []
+    for field, text in texts:
+        asked = engine.assess(text, age_band=author.engine_band).reasons
+        said = engine.assess(text, author="ai", age_band=author.engine_band).reasons
+        if any(reason.startswith(("relative_roleplay.", "kin.")) for reason in (*asked[:1], *said[:1])):
+            fields.append(field)
+    return [Problem("relative", field, sentence) for field in dict.fromkeys(fields)]
 
 
 def create(author: EffectivePolicy, draft: Draft) -> Persona:

@@ -6,6 +6,7 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.age import AgeBand
 from companion import authoring
 from companion.authoring import Draft
 from companion.cards import LIMITS, AgeRating, Mood, Relationship
@@ -74,7 +75,9 @@ class PersonaForm(forms.Form):
         self.author = author
         young = author.is_minor or author.age_band is None
         relationship = cast(forms.ChoiceField, self.fields["relationship"])
-        relationship.choices = [(r.value, r.label) for r in Relationship if not (young and r in INTIMATE)]
+        elder = author.age_band is AgeBand.ELDER
+        closed = INTIMATE if young else {Relationship.KIN} if elder else frozenset()
+        relationship.choices = [(r.value, r.label) for r in Relationship if r not in closed]
         for number in range(1, EXAMPLES + 1):
             self.fields[f"user_{number}"] = forms.CharField(
                 label=_("A person says"), required=False, max_length=LIMITS["user"]

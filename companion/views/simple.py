@@ -74,7 +74,7 @@ def _last_talk(policy: EffectivePolicy, language: str) -> dict[str, Any] | None:
         .order_by("-newest", "-created_at")[:20]
     )
     row = next((row for row in rows if personas.may_talk(policy, row.persona)), None)
-    return row and {"conversation": row, "persona": portrayal.face(row.persona, language)}
+    return {"conversation": row, "persona": portrayal.face(row.persona, language)} if row else None
 
 
 def _people(user: User) -> list[dict[str, Any]]:

@@ -377,3 +377,38 @@ def test_the_review_is_closed_to_everybody_else(adult: User, outsider: User, mod
         )
     persona.refresh_from_db()
     assert persona.state == Persona.State.IN_REVIEW
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"relationship": Relationship.KIN}, "relationship"),
+        ({"relationship": Relationship.KIN, "greeting": "奶奶，孙子给您请安了。"}, "greeting"),
+        ({"character": "扮演我去世的老伴，用他的口气说话。"}, "character"),
+        ({"description": "Talk to me like my dead sister would."}, "description"),
+        ({"examples": (("Are you there?", "It's me, your husband."),)}, "examples"),
+    ],
+)
+def test_nobody_writes_a_relative_for_older_people(elder: User, changes: dict[str, Any], field: str) -> None:
+    draft = dataclasses.replace(DRAFT, **changes)
+    found = [problem for problem in authoring.check(draft, policy_of(elder)) if problem.code == "relative"]
+    assert field in {problem.field for problem in found}
+    with pytest.raises(NotPossible):
+        authoring.create(policy_of(elder), draft)
+    assert not authoring.check(DRAFT, policy_of(elder))
+
+
+def test_an_adult_may_write_a_relative_and_an_older_reader_never_meets_it(
+    adult: User, elder: User, moderator: User, supervisor: User
+) -> None:
+    draft = dataclasses.replace(DRAFT, relationship=Relationship.KIN, age_rating=AgeRating.FROM_18)
+    assert not [each for each in authoring.check(draft, policy_of(adult)) if each.code == "relative"]
+    persona = written(adult, draft)
+    authoring.submit(policy_of(adult), persona)
+    persona.refresh_from_db()
+    for reviewer in (moderator, supervisor):
+        authoring.approve(reviewer, persona, age_rating=AgeRating.FROM_18)
+        persona.refresh_from_db()
+    assert persona.state == Persona.State.PUBLISHED
+    assert not personas.may_see(policy_of(elder), persona)
+    assert client_of(elder).get(reverse("persona", args=[persona.slug])).status_code == 404
