@@ -265,10 +265,26 @@ def test_a_provider_that_fails_leaves_a_row_and_giving_up_gives_back(
     assert balance(adult) == 1000
 
 
-def test_nobody_pays_a_refund_twice(supervisor: User, client: Client) -> None:
-    row = asked(client, buy(client))
-    refunds.approve(supervisor, row.pk, timezone.now(), everything=True)
+def test_nobody_pays_a_refund_twice(
+    adult: User, supervisor: User, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from payments.dummy import DummyProvider
+
+    paid: list[Decimal] = []
+    monkeypatch.setattr(
+        DummyProvider, "refund", lambda self, payment, amount=None: paid.append(amount) or amount
+    )
+    payment = buy(client)
+    spending.choose(adult, in_use=True, now=timezone.now())
+    hold = spending.hold(adult.pk, 100_000, timezone.now())
+    assert hold
+    wallet.settle(hold, 100_000, timezone.now())
+    row = asked(client, payment)
+    refunds.approve(supervisor, row.pk, timezone.now(), everything=False)
     assert [refunds.pay(row.pk), refunds.pay(row.pk)] == [True, False]
+    row.refresh_from_db()
+    # The rest of the payment is still the provider's to pay back, so nothing but the claim stands in the way.
+    assert (paid, row.state, Payment.objects.get().status) == ([Decimal("9.00")], "paid", "confirmed")
     with pytest.raises(refunds.Refused):
         refunds.approve(supervisor, row.pk, timezone.now(), everything=True)
 

@@ -113,3 +113,5 @@ def test_a_refund_is_paid_by_one_of_many(adult: User, supervisor: User) -> None:
     row = refunds.ask(payment, "mistake", adult, timezone.now())
     refunds.approve(supervisor, row.pk, timezone.now(), everything=True)
     assert at_once(10, lambda: refunds.pay(row.pk)).count(True) == 1
+    row.refresh_from_db()
+    assert row.state == "paid"
