@@ -162,7 +162,7 @@ def _page(
         "minor": minor,
         "waits": waiting is not None and waiting.pk == pk,
         "choices": requests.choices(today.room),
-        "policy": policy,
+        "theirs": policy,  # `policy` is the reader's own
         "resting": usage.standing(minor.pk, policy).quiet_until,
     }
     return render(request, "guardians/request.html", shown, status=status)

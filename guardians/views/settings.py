@@ -77,6 +77,7 @@ class Word:
     label: str
     known: frozenset[str]
     blocked: bool
+    kind: bool  # a relationship or a mood
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,9 @@ def context(link: Guardianship, policy: EffectivePolicy) -> dict[str, Any]:
             "only_approved": policy.choices.approved is not None,
             "closed": [each for each in choices if not each.open],
             "open": [each for each in choices if each.open and not each.by_word],
-            "words": words,
+            "kinds": [word for word in words if word.kind],
+            "tags": [word for word in words if not word.kind],
+            "tags_blocked": any(word.blocked for word in words if not word.kind),
             "others": _(", ").join(others),
             "blocked_words": [word.label for word in words if word.blocked] + others,
             "features": policy.choices,
@@ -235,15 +238,15 @@ def _words(policy: EffectivePolicy) -> list[Word]:
     blocked = policy.choices.blocked_tags
     found: dict[str, Word] = {}
 
-    def add(value: str, label: str, known: frozenset[str]) -> None:
-        found.setdefault(value, Word(value, label, known, not blocked.isdisjoint(known)))
+    def add(value: str, label: str, known: frozenset[str], kind: bool) -> None:
+        found.setdefault(value, Word(value, label, known, not blocked.isdisjoint(known), kind))
 
     for each in (*(r for r in Relationship if r not in INTIMATE), *Mood):
-        add(each.value, str(each.label), personas.named(each))
+        add(each.value, str(each.label), personas.named(each), True)
     for row in _fitting(policy):
         if row.author_id is None:
             for tag in portrayal.builtin_card(row).tags:
-                add(tag.en.lower(), tag.in_language(language), minor_settings.words((tag.zh, tag.en)))
+                add(tag.en.lower(), tag.in_language(language), minor_settings.words((tag.zh, tag.en)), False)
     return list(found.values())
 
 

@@ -39,7 +39,7 @@ def test_asked_with_one_tap_given_with_one_and_the_chat_goes_on_without_a_reload
     used(young.user, 60)
     back_in_sight(window)
     expect(window.field).to_be_hidden()
-    tap = asks.get_by_role("button", name="30 minutes more")
+    tap = asks.get_by_role("button", name="30 min")
     box = tap.bounding_box()
     assert box is not None and box["height"] >= 44
     tap.click()
@@ -50,7 +50,7 @@ def test_asked_with_one_tap_given_with_one_and_the_chat_goes_on_without_a_reload
     parent.goto(f"{young.site.url}/guardians/requests/{asked.pk}/")
     expect(parent.get_by_role("heading", level=1)).to_contain_text("asks for 30 minutes more")
     parent.get_by_role("button", name="Give 30 minutes").click()
-    expect(parent.get_by_text("30 minutes were given")).to_be_visible()
+    expect(parent.get_by_text("30 minutes given (you)")).to_be_visible()
 
     expect(asks).to_contain_text("You have 30 minutes more today")
     expect(window.field).to_be_visible()
@@ -65,7 +65,7 @@ def test_a_no_is_read_where_it_was_asked(young: Talk, parent: Page) -> None:
     used(young.user, 60)
     back_in_sight(window)
     asks = window.page.locator("[data-ask]")
-    asks.get_by_role("button", name="15 minutes more").press("Enter")
+    asks.get_by_role("button", name="15 min").press("Enter")
     expect(asks).to_contain_text("You asked for 15 minutes more")
     parent.goto(f"{young.site.url}/guardians/{young.user.pk}/#requests")
     parent.get_by_role("button", name="Not today").click()

@@ -252,7 +252,7 @@ def test_the_time_form_says_what_is_wrong_and_keeps_nothing(
         response = page.post(path, data)
         assert response.status_code == 422
         text = response.content.decode()
-        assert said in text and 'aria-invalid="true"' in text and '<details class="fold" open>' in text
+        assert said in text and 'aria-invalid="true"' in text and '<details class="filter-fold" open>' in text
     assert not Limits.objects.exists()
 
 
