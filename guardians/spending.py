@@ -28,8 +28,9 @@ from guardians.models.spending import amount
 YOUNGEST: Final = (
     8  # years; nobody buys anything for somebody younger, whoever agrees (Civil Code, article 20)
 )
-# A payment that was begun counts towards the month for so long, so that two at once never pass the cap together.
-OPEN_FOR: Final = dt.timedelta(hours=1)
+# A payment that was begun counts towards the month for so long, so that nobody begins two that pass the cap together. One
+# that is made later is held against the cap when it arrives.
+OPEN_FOR: Final = dt.timedelta(minutes=15)
 Setter = SpendingCap.Setter
 _UNPAID: Final = (PaymentStatus.WAITING, PaymentStatus.INPUT, PaymentStatus.PREAUTH)
 

@@ -174,6 +174,18 @@ def test_a_lower_limit_of_ones_own_holds_at_once_and_a_wider_one_next_month(adul
     assert client.post(reverse("shop_cap"), {"cap": "-1"}).status_code == 422
 
 
+def test_a_payment_under_way_counts_for_a_while(adult: User) -> None:
+    client = signed_in(adult)
+    client.post(reverse("shop_cap"), {"cap": "15"})
+    payment = begun(client)
+    assert "counts for a quarter of an hour" in client.get(reverse("shop")).content.decode()
+    assert begin(client).status_code == 403
+    Payment.objects.filter(pk=payment.pk).update(created=timezone.now() - spending.OPEN_FOR)
+    buy(client)
+    assert "goes back to you" in pay(client, payment).content.decode()  # the first one after all
+    assert balance(adult) == 1000
+
+
 def test_a_month_is_that_of_the_persons_zone(adult: User) -> None:
     User.objects.filter(pk=adult.pk).update(time_zone="Pacific/Auckland")
     adult.refresh_from_db()
