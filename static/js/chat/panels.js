@@ -74,6 +74,8 @@ export function createPanels(root, say) {
       const place = get("help");
       place.innerHTML = html;
       place.hidden = false;
+      // Where the whole page scrolls, it must not lie below what is in sight.
+      if (document.body.classList.contains("simple")) place.scrollIntoView({ block: "start" });
       const first = place.querySelectorAll(".help-card-text, .help-card-lines li:first-child > :is(strong, a)");
       panels.status([...first].map((part) => part.textContent.trim()).join(" "));
     },
