@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts import generation, switches
+from accounts import audit, generation, switches
 from accounts.models import AuditEntry, Switch, User
 
 
@@ -75,7 +75,7 @@ for model in (Authenticator, EmailAddress, EmailConfirmation, UserSession):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
-# Age decides protection, so a birth date is corrected by staff only, after a look at the request.
+# Age decides protection, so a birth date is corrected by operators only, after a look at the request, and never their own.
 _EDITABLE = ("role", "is_active", "is_staff", "is_superuser", "groups", "birth_date")
 
 
@@ -123,6 +123,17 @@ class UserAdmin(LabelledAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        operator = isinstance(request.user, User) and request.user.role == User.Role.OPERATOR
+        fixed = not operator or obj is None or obj.pk == request.user.pk
+        return (*self.readonly_fields, "birth_date") if fixed else self.readonly_fields
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "birth_date" in form.changed_data:
+            assert isinstance(request.user, User)
+            audit.record("account.age_corrected", actor=request.user.pk, subject=obj.pk, target="admin")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """After row and groups are stored: whoever may do other things than before logs in again."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 from companion.llm.client import ChatMessage
 
-VERSION = "2026-11.2"
+VERSION = "2026-11.3"
 Said = tuple[Literal["user", "ai", "staff"], str]
 
 _RULES = {
@@ -35,9 +35,10 @@ _RULES = {
     ),
 }
 _MINOR_RULE = {
-    "zh-hans": "6. 对方未成年：不谈恋爱和亲属关系，不称呼亲昵，不聊成人话题；鼓励把心事告诉家长或老师。",
-    "en": "6. They are under 18: no romance, no family role, no endearments, no adult topics; encourage telling a "
-    "parent or teacher what matters.",
+    "zh-hans": "6. 对方未成年：不谈恋爱，不当恋人或亲人（对方要求也温和说明做不了），不称呼亲昵，不聊成人话题；"
+    "鼓励把心事告诉家长或老师。",
+    "en": "6. They are under 18: no romance, never the part of a partner or relative (if asked, say kindly that you "
+    "cannot), no endearments, no adult topics; encourage telling a parent or teacher what matters.",
 }
 _ELDER_RULE = {
     "zh-hans": "6. 对方是长辈：句子短，用词平实；不扮演亲属；涉及转账、投资、保健品、验证码时提醒先问家人或拨打96110。",

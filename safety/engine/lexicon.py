@@ -26,7 +26,7 @@ __all__ = [
     "lexicon",
 ]
 
-VERSION: Final = "rules-2026.11.6"
+VERSION: Final = "rules-2026.11.7"
 _AMBIGUOUS: Final = 0.45  # the most that an ambiguous reading is worth by itself
 _DISTRESS: Final = frozenset({"crisis", "extreme_emotion", "abuse"})
 _PLAIN_ONLY: Final = frozenset({"exit", "pii", "identity", "dependence"})  # said openly or not at all

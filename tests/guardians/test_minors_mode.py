@@ -192,6 +192,27 @@ def test_staff_without_the_right_cannot_change_an_age(minor: User, moderator: Us
     assert now_of(minor).birth_date == date
 
 
+def admin_form(user: User, **changes: str) -> dict[str, str]:
+    return {"role": user.role, "is_active": "on", "birth_date": str(user.birth_date), **changes}
+
+
+@pytest.mark.parametrize("who", ["moderator", "oneself", "operator"])
+def test_only_an_operator_corrects_a_birth_date_and_not_their_own(
+    minor: User, moderator: User, supervisor: User, who: str
+) -> None:
+    """A moderator with every right of the admin is still no operator."""
+    User.objects.filter(pk=moderator.pk).update(is_superuser=True)
+    staff = moderator if who == "moderator" else supervisor
+    subject = supervisor if who == "oneself" else minor
+    before = subject.birth_date
+    extra = {"is_staff": "on", "is_superuser": "on"} if who == "oneself" else {}
+    form = admin_form(subject, birth_date="1970-01-01", **extra)
+    browser(staff).post(f"/admin/accounts/user/{subject.pk}/change/", form)
+    changed = now_of(subject).birth_date != before
+    assert changed == (who == "operator")
+    assert AuditEntry.objects.filter(action="account.age_corrected", subject=subject.pk).exists() == changed
+
+
 def test_the_mode_is_no_field_of_the_admin(minor: User, supervisor: User) -> None:
     User.objects.filter(pk=minor.pk).update(minors_mode=Mode.CONFIRMED)
     form = {"role": "person", "is_active": "on", "birth_date": "1990-01-01", "minors_mode": ""}
