@@ -43,10 +43,10 @@ def enter(page: Page, site: Site, user: User) -> Page:
     return page
 
 
-def test_invited_agreed_talked_and_withdrawn(
-    house: Site, guardian: User, mail_host: MailHost, contexts: Callable[..., BrowserContext]
-) -> None:
-    young = make_user("young", 15)
+def agreed(
+    house: Site, young: User, guardian: User, mail_host: MailHost, contexts: Callable[..., BrowserContext]
+) -> tuple[Page, Page]:
+    """The minor invites from their own page, the guardian answers the mail: the two browsers."""
     links.invite(young, GUARDIAN, actor=young.pk, now=timezone.now())
     child = enter(contexts().new_page(), house, young)
     child.goto(f"{house.url}/accounts/care/")
@@ -71,15 +71,28 @@ def test_invited_agreed_talked_and_withdrawn(
         box.check()
     parent.get_by_role("button", name="I agree").click()
     expect(parent.get_by_text("You are their guardian here now")).to_be_visible()
+    return child, parent
 
+
+def talk(child: Page, house: Site, text: str) -> None:
+    """A first talk with a companion."""
     child.goto(f"{house.url}/companions/botanist/")
     child.get_by_role("button", name="Talk").first.click()
     child.get_by_role("button", name="I understand").click()
-    child.locator("#composer-text").fill("Can we talk now")
+    child.locator("#composer-text").fill(text)
     child.locator("#composer-text").press("Control+Enter")
-    expect(child.locator(".message-ai").last).to_contain_text("Can we talk now")
+    expect(child.locator(".message-ai").last).to_contain_text(text)
+
+
+def test_invited_agreed_talked_and_withdrawn(
+    house: Site, guardian: User, mail_host: MailHost, contexts: Callable[..., BrowserContext]
+) -> None:
+    young = make_user("young", 15)
+    child, parent = agreed(house, young, guardian, mail_host, contexts)
+    talk(child, house, "Can we talk now")
 
     parent.goto(f"{house.url}/guardians/")
+    parent.get_by_role("link", name="Young").click()
     parent.get_by_role("button", name="Withdraw my consent").click()
     expect(parent.get_by_text("No companion answers")).to_be_visible()
     expect(child.get_by_text("Your guardian has not agreed yet")).to_be_visible()
