@@ -50,7 +50,7 @@ def test_asked_with_one_tap_given_with_one_and_the_chat_goes_on_without_a_reload
     parent.goto(f"{young.site.url}/guardians/requests/{asked.pk}/")
     expect(parent.get_by_role("heading", level=1)).to_contain_text("asks for 30 minutes more")
     parent.get_by_role("button", name="Give 30 minutes").click()
-    expect(parent.get_by_text("30 minutes given (you)")).to_be_visible()
+    expect(parent.get_by_text("30 minutes given (by you)")).to_be_visible()
 
     expect(asks).to_contain_text("You have 30 minutes more today")
     expect(window.field).to_be_visible()
