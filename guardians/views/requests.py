@@ -22,7 +22,7 @@ from guardians.access import Right
 from guardians.limits import effective_policy
 from guardians.models import Guardianship, TimeRequest
 from guardians.requests import NotPossible, Over
-from safety import care_notices
+from safety import care_notices, cases
 from safety.models import CareNotice
 
 NEAR: Final = 10  # minutes before the end of the day's time it can be asked for; as the page's first warning
@@ -90,8 +90,8 @@ def context(link: Guardianship) -> dict[str, Any]:
 def asking(user: User, now: dt.datetime) -> dict[str, Any]:
     """What templates/guardians/_ask.html says: the newest request and, near the end of the time, the way to ask."""
     policy = effective_policy(user, now)
-    if not policy.is_minor or policy.daily_minutes is None:
-        return {}
+    if not policy.is_minor or policy.daily_minutes is None or cases.care_of(user.pk, now).muted:
+        return {}  # in danger, nobody's time is counted
     standing = usage.standing(user.pk, policy)
     today = requests.today(user, now)
     near = standing.daily_left is not None and standing.daily_left <= NEAR and not standing.quiet_until

@@ -23,6 +23,7 @@ from safety.models import CareNotice, Delivery
 from tests.cast import make_user, with_guardian
 from tests.companion.presence import MINUTE, SECOND, Person
 from tests.live import companions
+from tests.safety.test_cases import signal
 
 __all__ = ["companions"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -411,6 +412,13 @@ def test_in_the_hours_of_rest_nothing_can_be_asked_for(person: Person) -> None:
     assert fragment(person.user) == ""
     fragment(person.user, minutes="30")
     assert not TimeRequest.objects.exists()
+
+
+def test_whoever_is_in_danger_is_told_nothing_of_the_clock(person: Person) -> None:
+    near_the_end(person)
+    assert fragment(person.user) != ""
+    signal(person.user)
+    assert fragment(person.user) == ""
 
 
 def test_nobody_else_asks_or_answers_over_the_pages(
