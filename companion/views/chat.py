@@ -121,8 +121,8 @@ def _chat_page(
     language = actor.policy.language
     if access.hidden(actor, conversation):  # without its messages, and without the socket
         blocked = _blocked(access.persona_gate(actor.policy, conversation.persona), language)
-        context = {"conversation": conversation, "blocked": blocked}
-        return _private(render(request, "companion/chat_hidden.html", context))
+        shown = {"conversation": conversation, "blocked": blocked}
+        return _private(render(request, "companion/chat_hidden.html", shown))
     # Read before the messages: what is replayed may repeat something, but nothing is passed over.
     last_event = realtime.last_event(actor.user_id)
     refusal = None if actor.care.muted else access.account_gate(actor)
