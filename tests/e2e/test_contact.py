@@ -10,9 +10,12 @@ from playwright.sync_api import BrowserContext, expect
 
 from accounts.models import User
 from guardians.models import EmergencyContact
-from safety import outbox
+from safety import contact_agreement, outbox
+from safety.care_notices import Kind
+from safety.models import Delivery
 from tests.cast import make_user
 from tests.e2e.conftest import PHONE
+from tests.e2e.test_access import sound
 from tests.live import Site, sign_in
 
 
@@ -51,3 +54,15 @@ def test_named_asked_tested_and_refused(site: Site, contexts: Callable[..., Brow
     own.goto(f"{site.url}/accounts/next/")
     expect(own.get_by_text("Is there somebody else you trust?")).to_be_visible()
     assert own.url == f"{site.url}/accounts/care/"
+
+
+def test_the_pages_of_contacts_have_no_serious_faults(
+    site: Site, adult: User, contexts: Callable[..., BrowserContext]
+) -> None:
+    contact = EmergencyContact.objects.get(user=adult)
+    assert contact_agreement.write(Kind.CONTACT_ASK, contact, timezone.now()) == ""
+    link = contact_agreement.link(Delivery.objects.get()).partition("/emergency-contact/")[2]
+    own = signed_in(contexts(bypass_csp=True, **PHONE), site, adult).new_page()
+    for path in ("guardians/contacts/", f"guardians/contacts/{contact.pk}/", f"emergency-contact/{link}"):
+        own.goto(f"{site.url}/{path}")
+        sound(own)
