@@ -505,3 +505,17 @@ def test_an_address_that_is_not_confirmed_does_not_become_a_guardian(
     EmailAddress.objects.filter(user=father).update(verified=False)
     with pytest.raises(invitations.InvitationError):
         answered(link, father)
+
+
+def test_who_is_only_told_of_a_danger_has_no_panel_and_can_still_go(
+    minor: User, guardian: User, father: User
+) -> None:
+    link = joined(minor, guardian, father, Role.ALERTS)
+    other = signed_in(father, sure=True)
+    assert other.get(reverse("panel", args=[minor.pk])).status_code == 404
+    page = other.get(reverse("wards")).content.decode()
+    assert reverse("panel", args=[minor.pk]) not in page
+    assert reverse("guardian_end", args=[link.pk]) in page
+    assert guardian.nickname not in page and guardian.email not in page  # nor who else is there
+    other.post(reverse("guardian_end", args=[link.pk]))
+    assert Guardianship.objects.get(pk=link.pk).state == State.ENDED
