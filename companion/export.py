@@ -27,7 +27,7 @@ from accounts import audit, keyring, ratelimit
 from accounts.models import Notice, User
 from companion import portrayal, sentences, service_notices
 from companion.models import Conversation, DependenceScore, Memory, Message, Persona, UsageMinute
-from guardians.models import Limits, Payment, WalletEntry
+from guardians.models import Limits, MinorSettings, Payment, PersonaBlock, TimeRequest, WalletEntry
 
 VERSION: Final = 1
 PAGE: Final = 200  # messages read at once
@@ -182,6 +182,8 @@ def _lists(user: User, now: dt.datetime) -> Iterator[tuple[str, Iterable[dict[st
     yield "memories", _memories(user)
     yield "companions_you_wrote", _personas(user)
     yield "limits", _limits(user)
+    yield "time_requests", _time_requests(user)
+    yield "guardians_choices", _choices(user)
     yield "use", _use(user)
     yield "payments", _payments(user)
     yield "wallet", _wallet(user)
@@ -224,6 +226,38 @@ def _limits(user: User) -> Iterator[dict[str, Any]]:
             "quiet_until": row.quiet_until.isoformat() if row.quiet_until else None,
             "valid_from": row.valid_from.isoformat(),
         }
+
+
+def _time_requests(user: User) -> Iterator[dict[str, Any]]:
+    for row in TimeRequest.objects.filter(minor=user).order_by("asked_at"):
+        yield {
+            "asked_at": row.asked_at.isoformat(),
+            "asked": row.asked,
+            "given": row.granted,
+            "state": row.state,
+            "answered_at": row.answered_at.isoformat() if row.answered_at else None,
+        }
+
+
+def _choices(user: User) -> Iterator[dict[str, Any]]:
+    """What guardians chose, with companions by their public names for addresses."""
+    blocked = PersonaBlock.objects.filter(minor=user).values_list("persona", flat=True)
+    row = MinorSettings.objects.filter(minor=user).first()
+    if row is None and not blocked:
+        return
+    row = row or MinorSettings(minor=user)
+    slugs = dict(
+        Persona.objects.filter(public_id__in=[*blocked, *row.approved]).values_list("public_id", "slug")
+    )
+    yield {
+        "closed": sorted(slugs[each] for each in blocked if each in slugs),
+        "approved": sorted(slugs[each] for each in row.approved if each in slugs)
+        if row.approved_only
+        else None,
+        "closed_words": row.blocked_tags,
+        "voice": row.voice,
+        "memory": row.memory,
+    }
 
 
 def _payments(user: User) -> Iterator[dict[str, Any]]:
@@ -295,6 +329,8 @@ def _titles() -> dict[str, str]:
         "memories": gettext("What companions remember about you"),
         "companions_you_wrote": gettext("Companions you wrote"),
         "limits": gettext("Limits on time"),
+        "time_requests": gettext("Requests for more time"),
+        "guardians_choices": gettext("What your guardians chose"),
         "use": gettext("Use by day"),
         "payments": gettext("Payments"),
         "wallet": gettext("Movements of your wallet"),

@@ -15,6 +15,8 @@ from django.utils import timezone, translation
 from accounts.models import AuditEntry, User
 from companion import export, memory, retirement
 from companion.models import Conversation, Memory, Message, Persona, UsageMinute
+from guardians import access as rights
+from guardians import minor_settings, requests
 from guardians.limits import effective_policy
 from guardians.models import Limits
 from safety.models import Sanction
@@ -226,3 +228,24 @@ async def test_a_few_an_hour(conversation: Conversation, adult: User) -> None:
     answer = await download(adult)
     assert answer.status_code == 429 and not answer.streaming
     assert await AuditEntry.objects.filter(action="account.exported").acount() == export.PER_HOUR
+
+
+def test_what_guardians_chose_and_what_was_asked_of_them_is_in_it(
+    companions: None, minor: User, guardian: User
+) -> None:
+    link = rights.link_of(guardian, minor.pk, rights.Right.EDIT)
+    dragon = Persona.objects.get(slug="dragon")
+    assert json.loads(copy(minor))["guardians_choices"] == []
+    wished = minor_settings.Companions(blocked=frozenset({dragon.public_id}), tags=frozenset({"恐怖"}))
+    minor_settings.change(link, guardian, wished, timezone.now())
+    requests.ask(User.objects.get(pk=minor.pk), 30, timezone.now())
+    found = json.loads(copy(minor))
+    [choices], [asked] = found["guardians_choices"], found["time_requests"]
+    assert choices == {
+        "closed": ["dragon"],
+        "approved": None,
+        "closed_words": ["恐怖"],
+        "voice": True,
+        "memory": True,
+    }
+    assert (asked["asked"], asked["given"], asked["state"]) == (30, 0, "open")
