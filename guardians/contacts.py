@@ -40,7 +40,10 @@ def add(
         User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two forms, one after the other
         rows = of(user)
         _refuse(details, rows)
-        row = next((row for row in usable(rows) if instead_of is not None and row.pk == instead_of.pk), None)
+        chosen = instead_of.pk if instead_of is not None else None
+        row = next((row for row in usable(rows) if row.pk == chosen), None)
+        if row is None:  # a second press of the button is the same person
+            row = next((row for row in usable(rows) if _same_place(row, details)), None)
         if row is None:
             if len(usable(rows)) >= MOST:
                 raise ValidationError(_("You have named enough people. Change one of them instead."))

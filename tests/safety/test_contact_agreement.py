@@ -326,6 +326,12 @@ def test_nobody_is_flooded_by_many_accounts_nor_through_one(db: None) -> None:
     assert row is not None and row.asked_at is None
 
 
+def test_the_same_person_is_named_once(person: User) -> None:
+    first = give(person)
+    assert give(person, replace(FRIEND, relation="sibling")).pk == first.pk
+    assert EmergencyContact.objects.count() == CareNotice.objects.count() == 1
+
+
 def test_no_more_than_a_few_people_are_named(person: User) -> None:
     for number in range(contacts.MOST):
         give(person, replace(FRIEND, email=f"f{number}@example.org"))
