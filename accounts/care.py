@@ -21,7 +21,7 @@ from accounts.age import OLDEST_PLAUSIBLE, years_old
 from accounts.models import User
 
 # Raised when the meaning of the terms changes: everybody agrees again before the next conversation.
-AGREEMENT_VERSION = "2026-11.2"
+AGREEMENT_VERSION = "2026-11.3"
 
 _PHONE = re.compile(r"\+?[0-9]{5,15}")
 
