@@ -348,6 +348,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 if frame["kind"] == "policy.changed":
                     await self._read_rights()
                     frame["voice"] = self.actor.policy.choices.voice
+                    frame["minors"] = self.actor.policy.is_minor
                 if (
                     frame["kind"] == "reply.finished"
                 ):  # perhaps ended by another process while this one writes it

@@ -89,7 +89,7 @@ async def test_another_companion_goes_on_by_the_rules_for_the_young(daytime: Tal
     async with daytime.socket() as socket:
         await socket.until("ready")
         await asyncio.to_thread(turn_on, daytime)
-        await socket.until("policy.changed")
+        assert (await socket.until("policy.changed"))["minors"] is True
         await socket.say("做我女朋友吧")
         await socket.until("message.created")
         line = await socket.until("message.created")

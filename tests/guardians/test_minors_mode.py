@@ -15,6 +15,7 @@ from tests.cast import PASSWORD, born
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Mode = User.MinorsMode
+BADGE = 'class="badge minors"'
 
 
 def browser(user: User) -> Client:
@@ -64,13 +65,13 @@ def test_strangers_are_sent_to_the_login(adult: User) -> None:
 def test_the_mode_is_of_the_account_and_not_of_the_browser(adult: User) -> None:
     browser(adult).post(reverse("mode_on"))
     for client in (browser(adult), browser(adult)):
-        assert 'class="badge minors"' in client.get(reverse("gallery")).content.decode()
+        assert BADGE in client.get(reverse("gallery")).content.decode()
         client.cookies.clear()
     assert policy(adult).is_minor
 
 
 def test_who_is_not_in_it_sees_no_badge(adult: User) -> None:
-    assert 'class="badge minors"' not in browser(adult).get(reverse("gallery")).content.decode()
+    assert BADGE not in browser(adult).get(reverse("gallery")).content.decode()
 
 
 def test_turning_it_on_twice_is_once(adult: User) -> None:

@@ -134,6 +134,7 @@ function receive(frame) {
       here(); // limits may have changed; the answer says so
       ask.refresh();
       mayVoice(frame.voice);
+      get("minors").hidden = !frame.minors;
       break;
     case "refused":
       if (["notice", "limit", "quiet"].includes(frame.code)) return waits(frame);
