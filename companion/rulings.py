@@ -10,7 +10,7 @@ from accounts import keyring
 from accounts.models import User
 from companion import authoring, dependence, turns
 from companion.models import DependenceScore, Message, Persona
-from guardians import consents, endings
+from guardians import endings
 from safety import appeals, care_notices, moderation, use_reviews
 from safety.appeals import Decided
 from safety.dependence import signal_set
@@ -134,10 +134,9 @@ def decide_appeal(
 
 def _end_link(row: Appeal, staff: User, now: dt.datetime) -> None:
     """The link is over. The guardians are told, unless one of them may be the danger."""
+    turns.stop_all(row.person_id)  # before the person is locked; the last reply may be asked for again
     if not endings.by_ruling(row.subject_id, staff, now):
         raise NotPossible("bad_decision")
-    if not consents.in_force(row.person):
-        turns.stop_all(row.person_id)
     care_notices.over(f"unlink:{row.subject_id}", now)
     if not appeals.confidential(row):
         whom = [*care_notices.guardian_recipients(row.person), f"guardian:{row.first_decider_id}"]

@@ -96,9 +96,10 @@ def over(link: Guardianship, by: User | None, now: dt.datetime) -> None:
     Consent.objects.filter(link=link, withdrawn_at=None).update(withdrawn_at=now, withdrawn_by=by)
 
 
-def in_force(minor: User) -> bool:
+def in_force(minor: User, *, without: Guardianship | None = None) -> bool:
     """One guardian's consent is enough, of those who manage; one who withdraws ends only their own."""
-    return Consent.objects.filter(link__in=access.in_force(minor, Right.EDIT), withdrawn_at=None).exists()
+    given = Consent.objects.filter(link__in=access.in_force(minor, Right.EDIT), withdrawn_at=None)
+    return (given if without is None else given.exclude(link=without)).exists()
 
 
 def _mine(link: Guardianship, guardian: User) -> Guardianship | None:

@@ -110,4 +110,5 @@ def open_details(link: Guardianship) -> ContactDetails:
 
 def lock(minor_id: uuid.UUID) -> None:
     """Whatever changes who looks after a minor is one after the other: two tabs, two clicks, two guardians."""
-    User.objects.select_for_update().get(pk=minor_id)
+    # Not the key: rows that only refer to the person, such as events of a reply, do not wait and are not waited for.
+    User.objects.select_for_update(no_key=True).get(pk=minor_id)

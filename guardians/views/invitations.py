@@ -209,8 +209,8 @@ def consent(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     back = roles.back(link)
     if "withdraw" in request.POST:
         with transaction.atomic(durable=True):
+            roles.close_unless_others_consent(link)
             if consents.withdraw(link, user, now):
-                roles.close_if_nobody_consents(link.minor)
                 roles.tell(link, "consent", by=user)
         still = consents.in_force(link.minor)
         messages.success(

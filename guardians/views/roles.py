@@ -155,8 +155,8 @@ def end(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     in_force = link.state == Guardianship.State.ACTIVE
 
     def act() -> None:
+        close_unless_others_consent(link)
         endings.end(link, by=user, now=now)
-        close_if_nobody_consents(link.minor)
         if in_force:
             tell(link, "ended", by=user, also=[link])
 
@@ -190,10 +190,11 @@ def answer_end(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     yes = request.POST.get("answer") == "yes"
 
     def act() -> None:
+        if yes:
+            close_unless_others_consent(link)
         endings.answer(link, yes, guardian=user, now=now)
         care_notices.over(_asked_about(link), now)
         if yes:
-            close_if_nobody_consents(link.minor)
             tell(link, "ended", by=user)
 
     done = (
@@ -213,10 +214,10 @@ def tell(link: Guardianship, change: str, *, by: User, also: Sequence[Guardiansh
         care_notices.tell(CareNotice.Kind.GUARDIANS, minor, about, whom, timezone.now(), change=change)
 
 
-def close_if_nobody_consents(minor: User) -> None:
-    """In the caller's transaction: a reply on its way ends as well."""
-    if not consents.in_force(minor):
-        turns.stop_all(minor.pk)
+def close_unless_others_consent(link: Guardianship) -> None:
+    """In the caller's transaction and before the link changes: a reply on its way ends as well. Messages, then people."""
+    if link.state == Guardianship.State.ACTIVE and not consents.in_force(link.minor, without=link):
+        turns.stop_all(link.minor_id)
 
 
 def back(link: Guardianship) -> str:

@@ -2,12 +2,14 @@
 
 import datetime as dt
 import re
+import threading
 import uuid
 from dataclasses import replace
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,6 +17,7 @@ from django.utils import timezone
 from accounts.care import ContactDetails
 from accounts.models import AuditEntry, Event, User
 from companion import coming_of_age, tasks
+from companion.models import Message
 from guardians import access, consents, endings, invitations, links, roles
 from guardians.access import Right, Role
 from guardians.consents import Boxes
@@ -24,7 +27,9 @@ from guardians.models import Consent, GuardianRight, Guardianship, Invitation
 from safety import recipients
 from safety.models import CareNotice, Delivery
 from tests.cast import PASSWORD, born, make_user, with_guardian
+from tests.live import companions, open_conversation, sign_in
 
+__all__ = ["companions"]
 pytestmark = pytest.mark.django_db
 State = Guardianship.State
 ALL = Boxes(True, True, True)
@@ -519,3 +524,44 @@ def test_who_is_only_told_of_a_danger_has_no_panel_and_can_still_go(
     assert guardian.nickname not in page and guardian.email not in page  # nor who else is there
     other.post(reverse("guardian_end", args=[link.pk]))
     assert Guardianship.objects.get(pk=link.pk).state == State.ENDED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_step_down_at_once_leave_somebody_who_manages(
+    minor: User, guardian: User, own: Guardianship, father: User
+) -> None:
+    other = joined(minor, guardian, father, Role.MANAGE)
+    ready, outcomes = threading.Barrier(2), []
+
+    def step_down(link: Guardianship, by: User) -> None:
+        try:
+            ready.wait()
+            outcomes.append(str(roles.change(link, Role.VIEW, by=by)))
+        except LinkError as error:
+            outcomes.append(error.code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=step_down, args=each) for each in ((own, guardian), (other, father))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["True", "last"]
+    assert access.in_force(minor, Right.EDIT).count() == 1
+
+
+def test_a_reply_goes_on_while_another_who_manages_has_agreed(
+    companions: None, minor: User, guardian: User, own: Guardianship, father: User
+) -> None:
+    joined(minor, guardian, father, Role.MANAGE)
+    talk = open_conversation(minor, sign_in(minor), "botanist")
+    reply = Message.objects.create(conversation=talk, author=Message.Author.AI, state=Message.State.STREAMING)
+    path = reverse("guardian_consent", args=[own.pk])
+    page = signed_in(guardian).post(path, {"withdraw": "1"}, follow=True).content.decode()
+    assert "They can still talk" in page
+    assert not Message.objects.get(pk=reply.pk).stop_requested
+    theirs = Guardianship.objects.get(guardian=father)
+    signed_in(father).post(reverse("guardian_consent", args=[theirs.pk]), {"withdraw": "1"})
+    assert Message.objects.get(pk=reply.pk).stop_requested
+    assert missing(minor) == "guardian_consent"
