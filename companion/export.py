@@ -28,6 +28,7 @@ from accounts.models import Notice, User
 from companion import portrayal, sentences, service_notices
 from companion.models import Conversation, DependenceScore, Memory, Message, Persona, UsageMinute
 from guardians.models import Limits, MinorSettings, Payment, PersonaBlock, TimeRequest, WalletEntry
+from safety.models import AgeReview, AgeSign
 
 VERSION: Final = 1
 PAGE: Final = 200  # messages read at once
@@ -126,6 +127,7 @@ def _person(user: User) -> dict[str, Any]:
         "language": user.language,
         "time_zone": user.time_zone,
         "simple_mode": user.simple_mode,
+        "minors_mode": user.minors_mode,
         "here_since": user.date_joined.isoformat(),
         "agreement": user.agreement_version,
         "agreed_at": user.agreed_at.isoformat() if user.agreed_at else None,
@@ -188,6 +190,7 @@ def _lists(user: User, now: dt.datetime) -> Iterator[tuple[str, Iterable[dict[st
     yield "payments", _payments(user)
     yield "wallet", _wallet(user)
     yield "dependence", _dependence(user)
+    yield "age", _age(user)
     yield "notices_confirmed", _confirmed(user)
     yield "service_notices", _service_notices(user, now)
 
@@ -293,6 +296,24 @@ def _use(user: User) -> Iterator[dict[str, Any]]:
         yield {"day": row["day"].isoformat(), "minutes": row["minutes"]}
 
 
+def _age(user: User) -> Iterator[dict[str, Any]]:
+    """What was doubted about the person's age, and what somebody decided."""
+    for row in AgeReview.objects.filter(person=user).order_by("pk"):
+        try:
+            said = row.open()
+        except keyring.KeyringError:
+            said = ""
+        yield {
+            "number": row.number,
+            "asked_at": row.created_at.isoformat(),
+            "due_at": row.due_at.isoformat(),
+            "decision": row.decision,
+            "you_said": said,
+        }
+    for code, at in AgeSign.objects.filter(user=user).order_by("pk").values_list("code", "created_at"):
+        yield {"sign": code, "at": at.isoformat()}
+
+
 def _dependence(user: User) -> Iterator[dict[str, Any]]:
     for row in DependenceScore.objects.filter(user=user).order_by("day"):
         yield {"day": row.day.isoformat(), "score": row.score, "reasons": row.reasons, "step": row.step}
@@ -335,6 +356,7 @@ def _titles() -> dict[str, str]:
         "payments": gettext("Payments"),
         "wallet": gettext("Movements of your wallet"),
         "dependence": gettext("Signs of dependence by day"),
+        "age": gettext("Signs of a younger age, and who decided"),
         "notices_confirmed": gettext("Notices you confirmed"),
         "service_notices": gettext("Service notices"),
     }

@@ -96,6 +96,8 @@ def create(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, slug: str) -> HttpResponse:
     policy = _signed_in_policy(request)
     persona = _own(policy, slug)
+    if not personas.may_see(policy, persona):  # one for adults, in minors' mode; erasing it stays possible
+        raise Http404
     initial = PersonaForm.initial_of(persona.open_card(), persona.relationship, persona.age_rating)
     form = PersonaForm(request.POST or None, initial=initial, author=policy)
     if request.method == "POST" and form.is_valid():

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from companion import access, memory, orders, turns
+from companion import access, authoring, memory, orders, personas, turns
+from companion.cards import AgeRating, Relationship
 from companion.models import Conversation, Message, Persona
 from guardians.limits import effective_policy
 from safety import age_reviews
@@ -19,6 +21,7 @@ from safety.models import AgeReview, AgeSign, CrisisCase
 from tests.cast import noon_zone
 from tests.companion.conftest import Talk
 from tests.companion.test_conversation import SLOW, kinds, shown
+from tests.companion.written import DRAFT, policy_of, written
 from tests.fake_llm import FakeLLM
 from tests.live import sign_in
 
@@ -139,6 +142,22 @@ def test_what_an_intimate_companion_remembers_reaches_no_other_prompt(intimate: 
     other = turns.open_conversation(actor, "hare")
     order = orders.order(actor, other, [], "你好", timezone.now(), orders.Mood())
     assert "宝贝" not in str(order.prompt)
+
+
+def test_no_intimate_card_is_written_or_used_in_the_mode(talk: Talk) -> None:
+    user = talk.user
+    draft = replace(DRAFT, relationship=Relationship.PARTNER, age_rating=AgeRating.FROM_18)
+    own = written(user, draft)
+    assert personas.may_see(policy_of(user), own)
+    turn_on(talk)
+    user.refresh_from_db()
+    policy = policy_of(user)
+    assert "relationship" in {problem.field for problem in authoring.check(draft, policy)}
+    assert not personas.may_see(policy, own) and not personas.may_talk(policy, own)
+    client = browser(talk)
+    for path in (reverse("persona", args=[own.slug]), reverse("persona_edit", args=[own.slug])):
+        assert client.get(path).status_code == 404
+    assert own.slug not in client.get(reverse("my_personas")).content.decode()
 
 
 # --- signs of a younger age -----------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from companion import rulings
 from guardians import limits
 from safety import age_reviews, appeals, complaints
 from safety.age_reviews import Decision
-from safety.models import AgeReview, AgeSign, Appeal, OperationsAlert
+from safety.models import AgeReview, AgeSign, Appeal, CareNotice, OperationsAlert
 from safety.moderation import NotPossible
-from tests.cast import PASSWORD, born, make_user
+from tests.cast import PASSWORD, born, make_user, with_guardian
 
 pytestmark = pytest.mark.django_db
 Mode = User.MinorsMode
@@ -256,6 +256,18 @@ def test_an_appeal_that_is_granted_with_a_young_birth_date_keeps_the_protection(
     adult.refresh_from_db()
     limits.forget(adult)
     assert limits.effective_policy(adult, NOW).is_minor
+
+
+def test_a_guardian_is_told_that_the_mode_is_off(
+    adult: User, guardian: User, moderator: User, supervisor: User
+) -> None:
+    age_reviews.decide(moderator, suspected(adult).pk, Decision.CONFIRMED, NOW)
+    adult.refresh_from_db()
+    with_guardian(adult, guardian)
+    rulings_decide(supervisor, appeal(adult, NOW), Appeal.Decision.UPHELD, Appeal.Reason.MISTAKE, NOW)
+    told = CareNotice.objects.get(kind="mode", user=adult)
+    assert told.data == {"change": "off"}
+    assert set(told.deliveries.values_list("recipient", flat=True)) == {f"guardian:{guardian.pk}"}
 
 
 def test_one_appeal_for_each_decision(adult: User, moderator: User, supervisor: User) -> None:
