@@ -112,6 +112,9 @@ def test_every_page_keeps_sizes_distances_and_one_column(old: Talk, size: str, s
             )
         if faults := wrong(window.page):
             found[path] = faults
+        window.page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        if faults := wrong(window.page):
+            found[f"{path} opened"] = faults
     window.open()
     expect(window.page.locator("[data-reads]")).to_be_attached()
     if faults := wrong(window.page):
