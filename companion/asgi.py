@@ -22,7 +22,7 @@ from django.urls import path, re_path  # noqa: E402
 from companion import llm  # noqa: E402
 from companion.consumers import ChatConsumer  # noqa: E402
 from guardians.consumers import FamilyConsumer  # noqa: E402
-from safety import engine  # noqa: E402
+from safety import age_signs, engine  # noqa: E402
 from safety.engine import client, judge  # noqa: E402
 
 
@@ -80,6 +80,7 @@ reactor.addSystemEventTrigger(
     "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(hang_up()))
 )
 engine.warm_up()
+age_signs.sign_set()
 # What is loaded now stays: without this each full collection looks at all of it again and holds every stream meanwhile.
 gc.collect()
 gc.freeze()

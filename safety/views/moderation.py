@@ -20,7 +20,7 @@ from companion import personas, portrayal, rulings
 from companion.events import message_html
 from companion.models import Message, Persona
 from guardians.limits import effective_policy
-from safety import clock, complaints, moderation, sanctions
+from safety import age_reviews, clock, complaints, moderation, sanctions
 from safety.models import Appeal, Complaint, Lane, Report, Sanction
 from safety.moderation import NotPossible
 from safety.views.moderation_forms import AppealForm, ComplaintForm, GuardianAppealForm, ReportForm
@@ -148,7 +148,8 @@ def complaints_page(request: HttpRequest) -> HttpResponse:
         {"label": label, "hours": moderation.hours(kind), "median": medians.get(kind)}
         for kind, label in kinds
     ]
-    return render(request, "moderation/complaints.html", {"rows": rows, "least": complaints.MEDIAN_FROM})
+    context = {"rows": rows, "least": complaints.MEDIAN_FROM, "age_days": age_reviews.days()}
+    return render(request, "moderation/complaints.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
