@@ -12,15 +12,22 @@ export function createAsk(root) {
   if (!place) return { refresh() {}, time() {}, read() {} }; // nobody sets this person's time
   let now = "";
   let newest = 0;
+  let asking = false; // its answer is the newest there can be
 
   /** @param {RequestInit} [options] */
   async function refresh(options) {
+    if (asking) return;
+    asking = options?.method === "POST";
     const mine = ++newest;
     const headers = { "X-Requested-With": "fetch" };
     const answer = await fetch(place.dataset.ask, { ...options, headers, redirect: "error" }).catch(() => null);
+    if (mine === newest) asking = false;
     if (mine !== newest || !answer?.ok) return;
+    const next = document.createElement("template");
+    next.innerHTML = await answer.text();
+    if (next.content.textContent.trim() === place.textContent.trim()) return; // nothing moves under a finger
     const within = place.contains(document.activeElement);
-    place.innerHTML = await answer.text();
+    place.replaceChildren(next.content);
     if (within) place.focus({ preventScroll: true });
   }
 
