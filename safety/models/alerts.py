@@ -63,7 +63,9 @@ class CareNotice(models.Model):
         verbose_name = _("notice to guardians or contacts")
         verbose_name_plural = _("notices to guardians or contacts")
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["user", "kind", "-created_at"], name="care_notice_of_person")
+            models.Index(fields=["user", "kind", "-created_at"], name="care_notice_of_person"),
+            # Serves what ends the notices about a row.
+            models.Index(fields=["about"], name="care_notice_about"),
         ]
 
 
