@@ -13,6 +13,7 @@ export function createAsk(root) {
   let now = "";
   let newest = 0;
   let asking = false; // its answer is the newest there can be
+  let gone = ""; // an answer that has been read
 
   /** @param {RequestInit} [options] */
   async function refresh(options) {
@@ -21,13 +22,16 @@ export function createAsk(root) {
     const mine = ++newest;
     const headers = { "X-Requested-With": "fetch" };
     const answer = await fetch(place.dataset.ask, { ...options, headers, redirect: "error" }).catch(() => null);
-    if (mine === newest) asking = false;
-    if (mine !== newest || !answer?.ok) return;
+    if (mine !== newest) return;
+    asking = false;
+    if (!answer?.ok) return;
     const next = document.createElement("template");
     next.innerHTML = await answer.text();
-    if (next.content.textContent.trim() === place.textContent.trim()) return; // nothing moves under a finger
+    const text = next.content.textContent.trim();
+    if ((gone && text === gone) || text === place.textContent.trim()) return; // nothing moves under a finger
     const within = place.contains(document.activeElement);
     place.replaceChildren(next.content);
+    gone = "";
     if (within) place.focus({ preventScroll: true });
   }
 
@@ -48,7 +52,9 @@ export function createAsk(root) {
     },
     /** An answer that was read makes room; what still waits stays. */
     read() {
-      if (place.querySelector("[data-told]:not([data-told=open])")) place.replaceChildren();
+      if (!place.querySelector("[data-told]:not([data-told=open])")) return;
+      gone = place.textContent.trim();
+      place.replaceChildren();
     },
   };
 }
