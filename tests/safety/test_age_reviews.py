@@ -49,6 +49,10 @@ def test_one_evening_never_decides_however_much_is_said(adult: User) -> None:
     assert not any(sign(adult, "stated", hours) for hours in (5, 4, 3, 2, 1, 0.5, 0))
 
 
+def test_two_messages_never_decide_however_clear_and_far_apart(adult: User) -> None:
+    assert [sign(adult, "stated", hours) for hours in (20, 0)] == [False, False]
+
+
 def test_three_clear_statements_on_two_occasions_add_up(adult: User) -> None:
     assert [sign(adult, "stated", hours) for hours in (30, 29, 0)] == [False, False, True]
 
