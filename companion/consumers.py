@@ -364,8 +364,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         return usage_frame(usage.FREE if self.actor.care.muted else standing)
 
     async def _read_rights(self) -> None:
-        """Rights that are gone end the conversation here and now: consent withdrawn, account suspended (threat T37), companion
-        closed by a guardian."""
+        """Rights that are gone end the conversation here and now: consent withdrawn, account suspended (threat T37),
+        companion closed by a guardian or by minors' mode."""
         self.actor, refusal = await offload.run(
             access.reread, self.actor, self.conversation_id, timezone.now()
         )
