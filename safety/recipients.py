@@ -131,7 +131,11 @@ def near(user: User) -> list[str]:
 def _doubted(user: User) -> set[uuid.UUID]:
     """Guardians with whom the person says they are not safe, while nobody has decided (safety/appeals.py)."""
     rows = Appeal.objects.filter(
-        person=user, subject=Appeal.Subject.GUARDIAN, lane=Lane.SAFETY, state="open", first_decider__isnull=False
+        person=user,
+        subject=Appeal.Subject.GUARDIAN,
+        lane=Lane.SAFETY,
+        state="open",
+        first_decider__isnull=False,
     )
     return {pk for pk in rows.values_list("first_decider", flat=True) if pk}
 
