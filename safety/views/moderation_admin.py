@@ -327,7 +327,10 @@ class AppealAdmin(TicketAdmin):
         link = Guardianship.objects.filter(pk=row.subject_id).first()
         asked = link and link.end_asked_at
         return [
-            (_("The guardian is told if it ends"), gettext("No") if appeals.confidential(row) else gettext("Yes")),
+            (
+                _("The guardian is told if it ends"),
+                gettext("No") if appeals.confidential(row) else gettext("Yes"),
+            ),
             (_("Asked to end it"), date_format(asked, "DATETIME_FORMAT") if asked else gettext("No")),
             (_("Other guardians"), others.exclude(pk=row.subject_id).count()),
         ]
