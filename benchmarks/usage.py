@@ -28,7 +28,8 @@ _SETTINGS = {"DJANGO_SETTINGS_MODULE": "companion.settings"}
 # People, each with a conversation and an open stretch of use. Reminders are spread over the coming two hours.
 _PEOPLE = """
 INSERT INTO accounts_user (id, password, is_superuser, email, nickname, role, language, time_zone,
-    previous_zone, minors_mode, simple_mode, agreement_version, is_staff, is_active, date_joined, session_generation, policy_generation)
+    previous_zone, minors_mode, simple_mode, agreement_version, is_staff, is_active, date_joined, session_generation,
+    policy_generation)
 SELECT gen_random_uuid(), '', false, 'u' || i || '@example.org', '', 'person', 'en', 'UTC', '', '', false, '', false, true,
     now(), 0, 0 FROM generate_series(%(first)s::int, %(last)s::int) AS i
 """

@@ -2,6 +2,9 @@
 
 Messages and memories go, and the replies that are being written end. What stays: the time that was spent, verdicts and the
 record of a case as codes, and the sealed excerpt that a case was opened with, because help may still be under way.
+
+While a case is open, what was asked for waits until it is closed: who looks after somebody may be the danger. Whoever asks
+reads the same sentence either way, so that it tells nothing about a case.
 """
 
 import datetime as dt
@@ -9,12 +12,15 @@ import uuid
 from dataclasses import dataclass
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 
 from accounts import audit, realtime
 from accounts.models import User
 from accounts.realtime import NewEvent
 from companion import replies
-from companion.models import Conversation, Memory, Message
+from companion.models import Conversation, Erasure, Memory, Message
+from guardians import access
+from safety.models import CrisisCase
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,37 @@ class Erased:
     conversations: int
     messages: int
     memories: int
+
+
+def ask(user: User, *, by: User, now: dt.datetime, persona: uuid.UUID | None = None) -> None:
+    """Delete what was said with one companion, or with all: at once, or when no case of the person is open any more."""
+    Erasure.objects.create(user=user, asked_by=by, persona=persona, asked_at=now)
+    carry_out(now, user)
+
+
+def carry_out(now: dt.datetime, user: User | None = None) -> int:
+    """What was asked for and can be done; of everybody, or of one person. How many."""
+    in_need = CrisisCase.objects.filter(user=OuterRef("user")).exclude(state=CrisisCase.State.CLOSED)
+    waiting = Erasure.objects.filter(~Exists(in_need), over_at=None).select_related("user", "asked_by")
+    if user is not None:
+        waiting = waiting.filter(user=user)
+    done = 0
+    for asked in waiting.order_by("pk"):
+        # Claimed first: two who come at once do it once. Done twice after a crash would delete nothing more.
+        if Erasure.objects.filter(pk=asked.pk, over_at=None).update(over_at=now) and _may(asked):
+            assert asked.asked_by is not None
+            erase(asked.user, actor=asked.asked_by.pk, now=now, persona=asked.persona)
+            done += 1
+    return done
+
+
+def _may(asked: Erasure) -> bool:
+    """The person themselves, or a guardian who still has the right: a link may have ended since."""
+    if asked.asked_by is None:
+        return False
+    if asked.asked_by == asked.user:
+        return True
+    return access.guardians_of(asked.user, access.Right.DELETE).filter(pk=asked.asked_by.pk).exists()
 
 
 def erase(user: User, *, actor: uuid.UUID, now: dt.datetime, persona: uuid.UUID | None = None) -> Erased:

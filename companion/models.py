@@ -287,6 +287,26 @@ class Departure(models.Model):
         ]
 
 
+class Erasure(models.Model):
+    """That somebody asked for conversations to be deleted, and when it was done (companion/erasure.py)."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+"
+    )  # whose conversations
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    persona = models.UUIDField(null=True)  # public id; None: all of them
+    asked_at = models.DateTimeField(default=timezone.now)
+    over_at = models.DateTimeField(null=True)  # done, or not wanted any more
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["asked_at"], name="erasure_waiting", condition=models.Q(over_at__isnull=True)
+            )
+        ]
+
+
 class DependenceScore(models.Model):
     """What a person's use says about dependence on one of their days: a number, its reasons and the step taken."""
 

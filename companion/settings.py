@@ -214,6 +214,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "carry-out-service-notices": {"task": "companion.tasks.carry_out_service_notices", "schedule": 60.0},
     "mail-service-notices": {"task": "companion.tasks.mail_service_notices", "schedule": 60.0},
     "catch-up-with-payments": {"task": "companion.tasks.catch_up_with_payments", "schedule": 60.0},
+    "erase-what-waited": {"task": "companion.tasks.erase_what_waited", "schedule": 300.0},
     "lapse-time-requests": {"task": "companion.tasks.lapse_time_requests", "schedule": 300.0},
     "end-guardianships-of-age": {"task": "companion.tasks.end_guardianships_of_age", "schedule": 600.0},
     "judge-dependence": {"task": "companion.tasks.judge_dependence", "schedule": 3600.0},

@@ -10,6 +10,7 @@ from accounts.models import Event
 from companion import (
     coming_of_age,
     dependence,
+    erasure,
     purchases,
     reminders,
     replies,
@@ -76,6 +77,12 @@ def lapse_time_requests() -> int:
         for request in gone:
             care_notices.over(f"request:{request}", now)
         return requests.lapse(gone, now)
+
+
+@shared_task
+def erase_what_waited() -> int:
+    """Conversations that somebody wanted deleted while a case was open."""
+    return erasure.carry_out(timezone.now())
 
 
 @shared_task

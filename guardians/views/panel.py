@@ -99,8 +99,14 @@ def history(request: HttpRequest, minor_id: uuid.UUID) -> HttpResponse:
     if "sure" not in request.POST or (chosen != "all" and chosen not in whose):
         page["incomplete"] = True
         return _private(render(request, "guardians/panel_history.html", page, status=422))
-    erasure.erase(link.minor, actor=_user(request).pk, now=now, persona=whose.get(chosen))
-    messages.success(request, _("Deleted. They see in their chats and on their page that it was you."))
+    erasure.ask(link.minor, by=_user(request), now=now, persona=whose.get(chosen))
+    messages.success(
+        request,
+        _(
+            "Deleted, or as soon as nothing that our team still works on needs it. They see in their chats and on their "
+            "page that it was you."
+        ),
+    )
     return redirect("panel", minor_id)
 
 

@@ -24,8 +24,14 @@ SENDERS = {
 }
 # (file, call): why it may be sent although the person has left a moment ago.
 REASONS = {
-    ("guardians/views/invitations.py", "send_mail"): "asked for: a young person invites whoever looks after them",
-    ("companion/coming_of_age.py", "send_mail"): "at 18 guardians see nothing any more, and a contact is to be named",
+    (
+        "guardians/views/invitations.py",
+        "send_mail",
+    ): "asked for: a young person invites whoever looks after them",
+    (
+        "companion/coming_of_age.py",
+        "send_mail",
+    ): "at 18 guardians see nothing any more, and a contact is to be named",
     ("accounts/adapter.py", "send_mail"): "asked for: confirmation of an address, a password",
     (
         "safety/views/moderation_admin.py",

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Event, Notice, User
+from companion import erasure
 from companion.models import Conversation, Memory, Message, Persona
 from guardians import access
 from guardians.models import Guardianship, PanelOpening
@@ -275,12 +276,32 @@ def test_one_companion_of_those_that_are_named(minor: User, guardian: User, comp
     assert [row.persona for row in Memory.objects.all()] == [kept.persona]
 
 
-def test_the_case_keeps_its_sealed_excerpt(minor: User, guardian: User, companions: None) -> None:
+def test_it_waits_for_the_end_of_a_case_which_keeps_its_sealed_excerpt(
+    minor: User, guardian: User, companions: None
+) -> None:
     talk(minor)
     case = told(minor, 4)
     erase(signed_in(guardian), minor, companion="all", sure="1")
+    assert erasure.carry_out(timezone.now()) == 0
+    assert Message.objects.exclude(body=None).count() == 2
+    CrisisCase.objects.update(state=CrisisCase.State.CLOSED, closed_at=timezone.now(), next_due_at=None)
+    assert erasure.carry_out(timezone.now()) == 1
+    assert not Message.objects.exclude(body=None).exists()
+    assert erasure.carry_out(timezone.now()) == 0
     [signal] = case.signals.all()
     assert signal.open(minor.pk) == "…"
+
+
+def test_who_is_no_guardian_any_more_when_the_case_ends_deletes_nothing(
+    minor: User, guardian: User, companions: None
+) -> None:
+    talk(minor)
+    told(minor, 4)
+    erase(signed_in(guardian), minor, companion="all", sure="1")
+    Guardianship.objects.filter(minor=minor).update(state=Guardianship.State.ENDED)
+    CrisisCase.objects.update(state=CrisisCase.State.CLOSED, closed_at=timezone.now(), next_due_at=None)
+    assert erasure.carry_out(timezone.now()) == 0
+    assert Message.objects.exclude(body=None).count() == 2
 
 
 def test_a_form_from_elsewhere_deletes_nothing(minor: User, guardian: User, companions: None) -> None:

@@ -67,7 +67,9 @@ def test_every_notice_composes_and_holds_nothing_of_the_person(
     adult: User, moderator: User, language: str
 ) -> None:
     case = opened(adult, 3, CrisisCase.Category.SELF_HARM)
-    for template, category, level in itertools.product(TEMPLATES - {"operations", "care"}, CATEGORIES, LEVELS):
+    for template, category, level in itertools.product(
+        TEMPLATES - {"operations", "care"}, CATEGORIES, LEVELS
+    ):
         CrisisCase.objects.filter(pk=case.pk).update(level=level, category=category)
         case.refresh_from_db()
         notice = compose(
