@@ -123,8 +123,10 @@ def _path(notice: CareNotice, recipient: str) -> str:
 
 
 def _channels(kind: str, reach: Reach) -> list[Channel]:
-    """In the order of trying. Only a test calls anybody, and only where nothing else could reach them."""
-    quiet: list[Channel] = [channel for channel in reach.channels() if channel != Channel.VOICE]
+    """In the order of trying. Text messages are for those without a page here; only a test calls anybody, and only where
+    nothing else could reach them."""
+    loud = (Channel.VOICE, Channel.SMS) if reach.user else (Channel.VOICE,)
+    quiet: list[Channel] = [channel for channel in reach.channels() if channel not in loud]
     if kind == Kind.CONTACT_ASK:  # a mail has room for why and when
         return sorted(quiet, key=lambda channel: channel == Channel.SMS)
     return reach.channels() if kind == Kind.CONTACT_TEST and not quiet else quiet

@@ -180,8 +180,10 @@ def tell(
     for recipient in whom:
         channels: list[Channel] = [Channel.IN_APP] if in_app and recipient.startswith("staff:") else []
         if outside and (reach := recipients.reach(recipient)) is not None:
-            channels += reach.channels()[:most]
-            if recipient.startswith("guardian:"):  # an open panel shows it at once
+            ways = reach.channels()
+            channels += ways[:most]
+            if recipient.startswith("guardian:"):  # their devices ring, and an open panel shows it at once
+                channels += [Channel.PUSH] if Channel.PUSH in ways[len(channels) :] else []
                 channels.append(Channel.IN_APP)
         people += bool(channels)
         rows += [delivery(case, rung, channel, recipient, now, template) for channel in channels]

@@ -36,7 +36,7 @@ class Reach:
     user: uuid.UUID | None = None  # of somebody with an account
 
     def channels(self) -> list[Channel]:
-        """What can be tried, in the order of trying; at most two of them are used at once."""
+        """What can be tried, in the order of trying; at most two of them are used at once, and a guardian's devices."""
         found = []
         if self.phone and settings.ALERT_SMS_URL:
             found.append(Channel.SMS)
@@ -58,7 +58,8 @@ def reach(recipient: str) -> Reach | None:
         user = User.objects.filter(pk=name, is_active=True).first()
         if user is None or (kind == "staff" and not (user.is_staff and user.role in STAFF)):
             return None
-        return Reach(user.nickname, user.email, "", user.language, user.pk)
+        phone = links.phone_of(user) if kind == "guardian" else ""
+        return Reach(user.nickname, user.email, phone, user.language, user.pk)
     if kind == "contact":
         contact = (
             EmergencyContact.objects.filter(pk=name, state__in=contacts.USABLE).select_related("user").first()

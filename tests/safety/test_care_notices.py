@@ -13,11 +13,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.care import ContactDetails
 from accounts.models import Event, User
 from guardians import access
 from guardians.access import Right, Role
 from guardians.models import EmergencyContact, Guardianship
-from safety import alert_texts, care_notices, cases, invariants, outbox
+from safety import alert_texts, care_notices, cases, invariants, outbox, recipients
 from safety.alert_texts import SHORT_AT_MOST
 from safety.care_notices import Kind
 from safety.models import CareNotice, Delivery, OperationsAlert
@@ -29,7 +30,7 @@ from tests.safety.test_cases import signal
 __all__ = ["gateway", "mail_host", "vapid"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
-State = Delivery.State
+State, Channel = Delivery.State, Delivery.Channel
 HOUR = dt.timedelta(hours=1)
 FIGURES: dict[str, dict[str, int | str]] = {
     Kind.TIME_REQUEST: {"minutes": 30},
@@ -235,6 +236,27 @@ def test_a_guardian_of_somebody_in_danger_sees_it_on_the_open_page(
     outbox.dispatch("a")
     assert {"case": case.pk, "level": 4} in events(guardian)
     assert [message["To"] for message in mail_host.taken] == [guardian.email]
+
+
+def test_the_number_that_a_minor_gave_serves_in_danger_and_for_nothing_else(
+    minor: User, guardian: User, moderator: User, settings: Any
+) -> None:
+    settings.ALERT_SMS_URL = settings.ALERT_VOICE_URL = "https://gateway.example/"
+    link = Guardianship.objects.get(minor=minor)
+    details = ContactDetails("Zhou Lan", "mother", email=guardian.email, phone="+8613800138000")
+    Guardianship.objects.update(details=details.seal(minor.pk, "guardianship.details", link.pk))
+    case = signal(minor, 4)
+    cases.tell_contact_now(case.pk, moderator, f"guardian:{guardian.pk}", timezone.now())
+    assert set(case.deliveries.filter(template="near").values_list("channel", flat=True)) == {
+        Channel.SMS,
+        Channel.EMAIL,
+        Channel.IN_APP,
+    }
+    told = tell(minor)
+    assert set(told.deliveries.values_list("channel", flat=True)) == {Channel.EMAIL, Channel.IN_APP}
+    Guardianship.objects.update(state=Guardianship.State.ENDED)
+    reach = recipients.reach(f"guardian:{guardian.pk}")
+    assert reach is not None and reach.phone == ""
 
 
 def test_a_guardians_device_rings_for_a_danger_and_for_a_request(
