@@ -16,13 +16,13 @@ def switch_off(guard: str) -> None:
     """
     if guard == "claim":
         seen: set[tuple[int, int]] = set()
-        outbox._claim = lambda owner, free, now: _take(seen, free)
+        outbox._claim = lambda owner, free, now, **_: _take(seen, free)
         outbox._fence = lambda delivery: Q(pk=delivery.pk)
     elif guard == "order":
         claim = outbox._claim
 
-        def done_already(*arguments: Any) -> Delivery | None:
-            delivery = claim(*arguments)
+        def done_already(*arguments: Any, **options: Any) -> Delivery | None:
+            delivery = claim(*arguments, **options)
             if delivery is not None:
                 Delivery.objects.filter(pk=delivery.pk).update(state="accepted", accepted_at=clock.now())
             return delivery

@@ -59,10 +59,10 @@ _made: dict[Any, bool] = {}
 
 def crash_at(step: str) -> None:
     from accounts import realtime
-    from companion import replies, turns
+    from companion import replies, steps, turns
 
     if step == "before_commit":
-        after(turns, "_emit")  # the last write of the transaction
+        after(steps, "emit")  # the last write of the transaction
     elif step == "before_doorbell":
         before(realtime, "ring")
     elif step == "before_the_frame":

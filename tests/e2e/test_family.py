@@ -186,7 +186,7 @@ def test_what_was_said_is_deleted_under_an_open_chat(
     parent.get_by_label("All conversations").check()
     parent.get_by_label("I know that this cannot be undone").check()
     parent.get_by_role("button", name="Delete for good").click()
-    expect(parent.get_by_text("Deleted. They see")).to_be_visible()
+    expect(parent.get_by_text("Deleted, or as soon")).to_be_visible()
     expect(window.page.get_by_text("deleted by somebody who looks after you")).to_be_visible()
     expect(window.messages).to_have_count(1)
     window.page.goto(f"{young.site.url}/guardians/mine/")

@@ -74,7 +74,7 @@ def test_a_newcomer_signs_up_talks_with_the_embedded_model_reloads_and_leaves(
     page.get_by_label("Year", exact=True).fill("1994")
     page.get_by_label("Month", exact=True).select_option("5")
     page.get_by_label("Day", exact=True).select_option("17")
-    page.get_by_role("checkbox").check()
+    page.get_by_label("I accept the terms").check()
     page.get_by_role("button", name="Continue").click()
     page.get_by_label("Name", exact=True).fill("Lin Qiu")
     page.get_by_label("Who is this to you?").select_option(index=1)
