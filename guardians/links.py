@@ -1,19 +1,22 @@
 """Minor and guardian: named (invited), in force by the guardian's consent and the other side's yes."""
 
 import datetime as dt
+import logging
 import uuid
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, keyring
 from accounts.care import ContactDetails
 from accounts.generation import policy_changed
 from accounts.models import User
 from guardians import access, limits
 from guardians.access import Right, Role
 from guardians.models import Guardianship
+
+log = logging.getLogger(__name__)
 
 _PLACE = "guardianship.details"
 _NEAREST: list[str] = [Guardianship.State.ACTIVE, Guardianship.State.ACCEPTED, Guardianship.State.INVITED]
@@ -115,8 +118,16 @@ def lock(minor_id: uuid.UUID) -> None:
 
 
 def phone_of(guardian: User) -> str:
-    """The number under which a minor in their care named them; "" when none did."""
+    """The number under which a minor in their care named them; "" when none did, or none can be read: mail must still go."""
     rows = Guardianship.objects.filter(guardian=guardian, state=Guardianship.State.ACTIVE).order_by(
         "created_at"
     )
-    return next((phone for row in rows if (phone := open_details(row).phone)), "")
+    for row in rows:
+        try:
+            phone = open_details(row).phone
+        except keyring.KeyringError:
+            log.error("details of guardianship %s cannot be read", row.pk)
+            continue
+        if phone:
+            return phone
+    return ""

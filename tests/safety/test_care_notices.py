@@ -254,6 +254,10 @@ def test_the_number_that_a_minor_gave_serves_in_danger_and_for_nothing_else(
     }
     told = tell(minor)
     assert set(told.deliveries.values_list("channel", flat=True)) == {Channel.EMAIL, Channel.IN_APP}
+    Guardianship.objects.update(details=b"unreadable")
+    reach = recipients.reach(f"guardian:{guardian.pk}")
+    assert reach is not None and reach.email == guardian.email and reach.phone == ""
+    Guardianship.objects.update(details=details.seal(minor.pk, "guardianship.details", link.pk))
     Guardianship.objects.update(state=Guardianship.State.ENDED)
     reach = recipients.reach(f"guardian:{guardian.pk}")
     assert reach is not None and reach.phone == ""
