@@ -1,5 +1,6 @@
 """The large warning when money or the body is in danger: right numbers first, in both languages, also after a reload."""
 
+import datetime as dt
 import re
 import uuid
 
@@ -7,9 +8,14 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from companion import access
 from companion.events import help_card_html
-from safety import replies, risk
-from safety.models import Assessment
+from safety import escalation, replies, risk
+from safety.models import Assessment, CrisisCase
+from tests.companion.conftest import say
+from tests.live import companions, open_conversation, sign_in
+
+__all__ = ["companions"]
 
 
 def numbers(card: str) -> list[str]:
@@ -61,3 +67,18 @@ def test_the_same_card_is_there_after_a_reload(
         message=uuid.uuid4(), user=adult, level=level, action="help_card", reasons=reasons, rules_version="x"
     )
     assert risk.recent_card(adult.pk, timezone.now()) == card
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_elder_who_lost_much_money_is_warned_and_the_contact_is_told(
+    elder: User, companions: None
+) -> None:
+    session = sign_in(elder)
+    actor = access.load_actor(elder.pk, session, timezone.now())
+    say(actor, open_conversation(elder, session), "我把二十万转给了投资老师，对方把我拉黑了", uuid.uuid4())
+    assert risk.recent_card(elder.pk, timezone.now()) == ("urgent", "fraud")
+    case = CrisisCase.objects.get(user=elder)
+    assert (case.category, case.level) == (CrisisCase.Category.PROPERTY_LOSS, 3)
+    escalation.sweep(timezone.now() + dt.timedelta(minutes=10, seconds=1))
+    told = case.deliveries.filter(template="near")
+    assert {row.recipient.partition(":")[0] for row in told} == {"contact"}
