@@ -1,6 +1,7 @@
 """Account pages that allauth does not have: what is still needed, and settings."""
 
 import uuid
+from dataclasses import asdict
 from typing import cast
 
 from django.conf import settings
@@ -66,7 +67,11 @@ def _contact(request: HttpRequest, user: User) -> HttpResponse:
     suggest_simple = user.age_band is AgeBand.ELDER and not user.simple_mode
     large = suggest_simple or user.simple_mode
     form = CareForm(
-        request.POST or None, user=user, minor=False, suggest_simple=suggest_simple, initial=_initial(details)
+        request.POST or None,
+        user=user,
+        minor=False,
+        suggest_simple=suggest_simple,
+        initial=asdict(details) if details else {},
     )
     if large and (question := _next_question(request, form, details)):
         return question
@@ -191,14 +196,3 @@ def _open(row: Guardianship | EmergencyContact) -> ContactDetails | None:
         return links.open_details(row) if isinstance(row, Guardianship) else contacts.open_details(row)
     except keyring.KeyringError:
         return None
-
-
-def _initial(details: ContactDetails | None) -> dict[str, str]:
-    if details is None:
-        return {}
-    return {
-        "name": details.name,
-        "relation": details.relation,
-        "email": details.email,
-        "phone": details.phone,
-    }

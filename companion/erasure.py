@@ -9,7 +9,6 @@ reads the same sentence either way, so that it tells nothing about a case.
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
@@ -23,13 +22,6 @@ from guardians import access
 from safety.models import CrisisCase
 
 
-@dataclass(frozen=True)
-class Erased:
-    conversations: int
-    messages: int
-    memories: int
-
-
 def ask(user: User, *, by: User, now: dt.datetime, persona: uuid.UUID | None = None) -> None:
     """Delete what was said with one companion, or with all: at once, or when no case of the person is open any more."""
     Erasure.objects.create(user=user, asked_by=by, persona=persona, asked_at=now)
@@ -39,62 +31,66 @@ def ask(user: User, *, by: User, now: dt.datetime, persona: uuid.UUID | None = N
 def carry_out(now: dt.datetime, user: User | None = None) -> int:
     """What was asked for and can be done; of everybody, or of one person. How many."""
     in_need = CrisisCase.objects.filter(user=OuterRef("user")).exclude(state=CrisisCase.State.CLOSED)
-    waiting = Erasure.objects.filter(~Exists(in_need), over_at=None).select_related("user", "asked_by")
+    waiting = Erasure.objects.filter(~Exists(in_need), over_at=None)
     if user is not None:
         waiting = waiting.filter(user=user)
-    done = 0
-    for asked in waiting.order_by("pk"):
-        # Claimed first: two who come at once do it once. Done twice after a crash would delete nothing more.
-        if Erasure.objects.filter(pk=asked.pk, over_at=None).update(over_at=now) and _may(asked):
-            assert asked.asked_by is not None
-            erase(asked.user, actor=asked.asked_by.pk, now=now, persona=asked.persona)
-            done += 1
-    return done
+    return sum(_carry_out(pk, now) for pk in list(waiting.order_by("pk").values_list("pk", flat=True)))
 
 
-def _may(asked: Erasure) -> bool:
-    """The person themselves, or a guardian who still has the right: a link may have ended since."""
-    if asked.asked_by is None:
+@transaction.atomic(durable=True)
+def _carry_out(pk: int, now: dt.datetime) -> bool:
+    """Done and noted as done together: a process that dies in between leaves it to the next one."""
+    rows = Erasure.objects.select_for_update(skip_locked=True, of=("self",)).select_related(
+        "user", "asked_by"
+    )
+    asked = rows.filter(pk=pk, over_at=None).first()
+    if asked is None:
         return False
-    if asked.asked_by == asked.user:
-        return True
-    return access.guardians_of(asked.user, access.Right.DELETE).filter(pk=asked.asked_by.pk).exists()
+    asked.over_at = now
+    asked.save(update_fields=["over_at"])
+    if asked.asked_by is None or not _may(asked.asked_by, asked.user):
+        return False
+    _erase(asked.user, actor=asked.asked_by.pk, now=now, persona=asked.persona)
+    return True
 
 
-def erase(user: User, *, actor: uuid.UUID, now: dt.datetime, persona: uuid.UUID | None = None) -> Erased:
+def _may(by: User, user: User) -> bool:
+    """The person themselves, or a guardian who still has the right: a link may have ended since."""
+    return by == user or access.guardians_of(user, access.Right.DELETE).filter(pk=by.pk).exists()
+
+
+def _erase(user: User, *, actor: uuid.UUID, now: dt.datetime, persona: uuid.UUID | None = None) -> None:
     """All that was said with one companion, or with all of them. A line in each conversation says that and by whom.
 
     Open pages load themselves anew. A reply that another process writes ends at its next checkpoint, within a second,
-    because its row is gone.
+    because its row is gone. In the caller's transaction.
     """
-    with transaction.atomic(durable=True):
-        rows = Conversation.objects.select_for_update().filter(user=user).order_by("pk")
-        memories = Memory.objects.filter(user=user)
-        if persona is not None:
-            rows = rows.filter(persona__public_id=persona)
-            memories = memories.filter(persona__public_id=persona)
-        conversations = list(rows)
-        _end_replies(conversations)
-        count = _delete_messages([conversation.pk for conversation in conversations])
-        forgotten, _ = memories.delete()
-        code = "history.erased" if actor == user.pk else "history.erased_by_guardian"
-        Message.objects.bulk_create(
-            Message(conversation=conversation, author=Message.Author.SYSTEM, code=code, created_at=now)
-            for conversation in conversations
-        )
-        audit.record(
-            "history.erased",
-            actor=actor,
-            subject=user.pk,
-            target=f"persona:{persona}" if persona else "",
-            conversations=len(conversations),
-            messages=count,
-            memories=forgotten,
-        )
-        if conversations:
-            events = (NewEvent("history.erased", conversation.public_id) for conversation in conversations)
-            realtime.emit(user.pk, *events)
-    return Erased(len(conversations), count, forgotten)
+    rows = Conversation.objects.select_for_update().filter(user=user).order_by("pk")
+    memories = Memory.objects.filter(user=user)
+    if persona is not None:
+        rows = rows.filter(persona__public_id=persona)
+        memories = memories.filter(persona__public_id=persona)
+    conversations = list(rows)
+    _end_replies(conversations)
+    count = _delete_messages([conversation.pk for conversation in conversations])
+    forgotten, _ = memories.delete()
+    code = "history.erased" if actor == user.pk else "history.erased_by_guardian"
+    Message.objects.bulk_create(
+        Message(conversation=conversation, author=Message.Author.SYSTEM, code=code, created_at=now)
+        for conversation in conversations
+    )
+    audit.record(
+        "history.erased",
+        actor=actor,
+        subject=user.pk,
+        target=f"persona:{persona}" if persona else "",
+        conversations=len(conversations),
+        messages=count,
+        memories=forgotten,
+    )
+    if conversations:
+        events = (NewEvent("history.erased", conversation.public_id) for conversation in conversations)
+        realtime.emit(user.pk, *events)
 
 
 def _end_replies(conversations: list[Conversation]) -> None:

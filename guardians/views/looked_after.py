@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+from dataclasses import asdict
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -31,7 +32,11 @@ def page(request: HttpRequest, user: User) -> HttpResponse:
     form = None
     if waiting is None and len(in_force) < links.MOST:
         form = CareForm(
-            request.POST or None, user=user, minor=True, suggest_simple=False, initial=_initial(details)
+            request.POST or None,
+            user=user,
+            minor=True,
+            suggest_simple=False,
+            initial=asdict(details) if details else {},
         )
         if form.is_valid():
             # The guardian may have answered a moment ago: then the page says so instead of replacing them.
@@ -80,14 +85,3 @@ def _ended(user: User, now: dt.datetime) -> Guardianship | None:
     """Nobody looks after the account any more: since when."""
     over = Guardianship.objects.filter(minor=user, state=State.ENDED, ended_at__gt=now - ENDED_SHOWN)
     return over.exclude(guardian=None).order_by("-ended_at").first()
-
-
-def _initial(details: ContactDetails | None) -> dict[str, str]:
-    if details is None:
-        return {}
-    return {
-        "name": details.name,
-        "relation": details.relation,
-        "email": details.email,
-        "phone": details.phone,
-    }
